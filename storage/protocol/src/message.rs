@@ -134,7 +134,8 @@ pub enum Request {
         key: Key,
         #[serde(rename = "b")]
         ballot: Ballot,
-        /// The ballot of the operation's first round.
+        /// The operation's id. Below the ballot it says that an earlier try may have been applied; a router whose tries
+        /// were all refused is still at its first.
         #[serde(rename = "i")]
         id: Ballot,
         /// The router's time, for expiry.
@@ -167,6 +168,8 @@ pub enum Request {
     Drop { epoch: u64, dead: Vec<Dead> },
     /// The keys and ballots of an arc, in ring order, at most [`LIST_ROWS`](crate::limits::LIST_ROWS) a page.
     List { span: Span, epoch: u64, after: Option<Key>, limit: u32 },
+    /// How much the storage holds of a span, exactly.
+    Tally { span: Span, epoch: u64 },
     /// The place that halves the bytes of an arc.
     Median { span: Span, epoch: u64 },
 
@@ -239,6 +242,8 @@ pub struct Row {
 pub struct Tally {
     /// Records, tombstones among them.
     pub records: u64,
+    /// Tombstones.
+    pub tombstones: u64,
     /// Bytes of keys and records.
     pub bytes: u64,
     /// XOR of the [marks](crate::record::mark) of all records: two copies with the same digest are alike.
@@ -252,8 +257,10 @@ pub struct Kept {
     pub arc: RingArc,
     /// The storage refuses everything at or below it.
     pub floor: Ballot,
-    /// What it holds of it.
-    pub tally: Tally,
+    /// Records it holds of it, about: the cells at both ends are counted in proportion.
+    pub records: u64,
+    /// Bytes of them, about.
+    pub bytes: u64,
     /// It does not trust its own data there and answers nothing for it.
     pub damaged: bool,
 }
@@ -331,6 +338,8 @@ pub enum Reply {
     Dropped { records: u32 },
     /// To [`Request::List`].
     Listed { rows: Vec<Row>, more: bool },
+    /// To [`Request::Tally`].
+    Tallied { tally: Tally },
     /// To [`Request::Median`]: none when the arc cannot be cut.
     Median { at: Option<Position> },
     /// To [`Request::PrepareDecree`].
@@ -350,10 +359,10 @@ pub enum Reply {
 pub enum Refusal {
     /// The asker is behind: this is the arc now.
     #[error("the arc is now {arc}")]
-    Stale { arc: RingArc },
+    Stale { arc: Box<RingArc> },
     /// The storage is behind, or knows nothing of the place: teach it.
     #[error("the storage has not learned of that epoch")]
-    Behind { arc: Option<RingArc> },
+    Behind { arc: Option<Box<RingArc>> },
     /// Something at or above the ballot stands in the way: come back with a higher one.
     #[error("ballot {highest} stands in the way")]
     Refused { highest: Ballot },
@@ -423,7 +432,10 @@ impl From<Unfit> for Refusal {
 impl Request {
     /// Whether answering reads much: such work belongs on a thread that may wait.
     pub fn is_long(&self) -> bool {
-        matches!(self, Self::List { .. } | Self::Median { .. } | Self::Drop { .. })
+        matches!(
+            self,
+            Self::List { .. } | Self::Tally { .. } | Self::Median { .. } | Self::Drop { .. }
+        )
     }
 
     /// Checks what its form alone does not: limits, and arcs that are none.

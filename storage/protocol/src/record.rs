@@ -244,11 +244,19 @@ impl Record {
         Ok((ballot, header, rest.len()))
     }
 
-    /// The ballot of a byte form, if it is whole: all that a tally needs.
+    /// Whether a byte form, known to be whole, holds a value; if not it is a tombstone.
+    pub fn has_value(bytes: &[u8]) -> bool {
+        bytes[4 + Ballot::BYTES] & HAS_VALUE != 0
+    }
+
+    /// The ballot of a byte form, if it is whole.
     pub fn ballot_in(key: &[u8], bytes: &[u8]) -> Result<Ballot, Malformed> {
         let mut rest = bytes;
         let crc = u32::from_be_bytes(take(&mut rest)?);
         let ballot = rest.first_chunk().map(Ballot::from_bytes).ok_or(Malformed::Truncated)?;
+        if rest.len() <= Ballot::BYTES {
+            return Err(Malformed::Truncated);
+        }
         if checksum(key, rest) == crc { Ok(ballot) } else { Err(Malformed::Checksum) }
     }
 }

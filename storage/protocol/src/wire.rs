@@ -105,6 +105,7 @@ mod tests {
             Request::Copy { key: key.clone(), epoch, record },
             Request::Drop { epoch, dead: vec![Dead { key: key.clone(), ballot }] },
             Request::List { span: arc().span, epoch, after: Some(key.clone()), limit: 10 },
+            Request::Tally { span: arc().span, epoch },
             Request::Median { span: arc().span, epoch },
             Request::PrepareDecree { arc: arc(), ballot },
             Request::Learn { arcs: vec![arc()] },
@@ -131,7 +132,7 @@ mod tests {
         let ballot = ballot(7);
         let whole = Shown { ballot, content: ShownContent::Whole(state()) };
         let head = Shown { ballot, content: ShownContent::Header(state().header, 5) };
-        let kept = Kept { arc: arc(), floor: ballot, tally: Tally::default(), damaged: true };
+        let kept = Kept { arc: arc(), floor: ballot, records: 1, bytes: 2, damaged: true };
         let row = Row { key: Key::new("k").unwrap(), ballot, dead_from_ms: Some(0), bytes: 4 };
         let hello = Hello {
             ring: Some(RingId(1)),
@@ -154,14 +155,17 @@ mod tests {
             Ok(Reply::Copied),
             Ok(Reply::Dropped { records: 3 }),
             Ok(Reply::Listed { rows: vec![row], more: true }),
+            Ok(Reply::Tallied {
+                tally: Tally { records: 2, tombstones: 1, bytes: 2, digest: u64::MAX },
+            }),
             Ok(Reply::Median { at: Some(Position(4)) }),
             Ok(Reply::DecreePromised { accepted: Some((ballot, Decree::Filled)) }),
             Ok(Reply::DecreeAccepted),
             Ok(Reply::Learned),
             Ok(Reply::Entered),
             Ok(Reply::Rewired),
-            Err(Refusal::Stale { arc: arc() }),
-            Err(Refusal::Behind { arc: Some(arc()) }),
+            Err(Refusal::Stale { arc: Box::new(arc()) }),
+            Err(Refusal::Behind { arc: Some(Box::new(arc())) }),
             Err(Refusal::Refused { highest: ballot }),
             Err(Refusal::Ahead { limit_ms: 3 }),
             Err(Refusal::NotHeld),

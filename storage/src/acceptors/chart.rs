@@ -1,0 +1,497 @@
+//! Which arcs a storage keeps, which it knows and does not keep, and its votes on what becomes of them.
+//!
+//! ```text
+//!   seats    arcs it is a member of            (10,40]@7   (40,60]@3
+//!   notes    arcs it left or was only told of  (60,90]@5
+//!   wiping   spans whose old records are still being removed
+//! ```
+//!
+//! Every place belongs to at most one seat or note, always the newest arc the storage ever learned for it. That is what
+//! keeps it from serving an old form again: an arc is adopted only when it is newer than everything it overlaps, and what
+//! it does not cover of an older arc stays as it was, lagging, until that too is superseded. A seat that lost a part this
+//! way votes on no decree any more: its slot is decided, or it would not have lost it.
+//!
+//! The chart is written down as a whole, in one step; a vote or an adoption happens entirely or not at all.
+
+use minor_protocol::{Ballot, Decree, Member, Position, Refusal, RingArc, RingId, Span, StorageId};
+use serde::{Deserialize, Serialize};
+
+/// An arc this storage is a member of.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Seat {
+    /// The arc as it was agreed.
+    pub arc: RingArc,
+    /// What no newer arc has taken of it.
+    pub span: Span,
+    /// Nothing at or below it is voted for.
+    pub floor: Ballot,
+    /// The highest ballot promised for the decree that follows this arc.
+    pub promised: Ballot,
+    /// The decree voted for.
+    pub accepted: Option<(Ballot, Decree)>,
+    /// The storage does not trust what it holds here and answers nothing for it.
+    pub damaged: bool,
+}
+
+/// An arc this storage knows and does not keep.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Note {
+    /// The arc as it was learned.
+    pub arc: RingArc,
+    /// What no newer arc has taken of it.
+    pub span: Span,
+}
+
+/// All a storage knows of the ring.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Chart {
+    me: StorageId,
+    ring: Option<RingId>,
+    seats: Vec<Seat>,
+    notes: Vec<Note>,
+    wiping: Vec<Span>,
+}
+
+impl Seat {
+    fn new(arc: RingArc, floor: Ballot, damaged: bool) -> Self {
+        let span = arc.span;
+        Self { arc, span, floor, promised: Ballot::ZERO, accepted: None, damaged }
+    }
+
+    /// Whether no part of the arc was superseded: only then are decrees voted on.
+    pub fn is_whole(&self) -> bool {
+        self.span == self.arc.span
+    }
+}
+
+impl Chart {
+    /// The chart of a storage in no ring: it keeps everything alone, in epoch 0, which is below every ring's.
+    pub fn plain(me: Member) -> Self {
+        let founder = me.storage;
+        let arc = RingArc { epoch: 0, ..RingArc::founding(RingId(0), me, 1) };
+        let seats = vec![Seat::new(arc, Ballot::ZERO, false)];
+        Self { me: founder, ring: None, seats, notes: vec![], wiping: vec![] }
+    }
+
+    /// The chart of a storage that founds a ring: it keeps everything alone, from epoch 1 on.
+    pub fn founding(ring: RingId, me: Member, copies: u8) -> Self {
+        let founder = me.storage;
+        let arc = RingArc::founding(ring, me, copies);
+        let floor = Ballot::first_of(arc.epoch);
+        let seats = vec![Seat::new(arc, floor, false)];
+        Self { me: founder, ring: Some(ring), seats, notes: vec![], wiping: vec![] }
+    }
+
+    /// The chart of a storage that enters a ring and keeps nothing of it yet.
+    pub fn entering(ring: RingId, me: StorageId, wiping: Vec<Span>) -> Self {
+        Self { me, ring: Some(ring), seats: vec![], notes: vec![], wiping }
+    }
+
+    /// Whose chart it is.
+    pub fn me(&self) -> StorageId {
+        self.me
+    }
+
+    /// Its ring; none while it is a store of its own.
+    pub fn ring(&self) -> Option<RingId> {
+        self.ring
+    }
+
+    /// The arcs it keeps.
+    pub fn seats(&self) -> &[Seat] {
+        &self.seats
+    }
+
+    /// The arcs it knows and does not keep.
+    pub fn notes(&self) -> &[Note] {
+        &self.notes
+    }
+
+    /// What is still to be removed.
+    pub fn wiping(&self) -> &[Span] {
+        &self.wiping
+    }
+
+    /// Which seat a place belongs to, in whatever epoch.
+    pub fn seat_of(&self, place: Position) -> Option<usize> {
+        self.seats.iter().position(|s| s.span.holds(place))
+    }
+
+    /// The seat that answers for a place in exactly this epoch, or why there is none.
+    pub fn admits(&self, place: Position, epoch: u64) -> Result<usize, Refusal> {
+        let Some(index) = self.seat_of(place) else {
+            let note =
+                self.notes.iter().find(|n| n.span.holds(place)).map(|n| Box::new(n.arc.clone()));
+            return Err(match note {
+                Some(arc) if arc.epoch >= epoch => Refusal::Stale { arc },
+                behind => Refusal::Behind { arc: behind },
+            });
+        };
+        let seat = &self.seats[index];
+        if seat.damaged {
+            return Err(Refusal::Damaged { span: seat.span });
+        }
+        match seat.arc.epoch.cmp(&epoch) {
+            std::cmp::Ordering::Equal => Ok(index),
+            std::cmp::Ordering::Greater => Err(Refusal::Stale { arc: Box::new(seat.arc.clone()) }),
+            std::cmp::Ordering::Less => {
+                Err(Refusal::Behind { arc: Some(Box::new(seat.arc.clone())) })
+            }
+        }
+    }
+
+    /// The seat that answers for a whole span in exactly this epoch.
+    pub fn admits_span(&self, span: Span, epoch: u64) -> Result<usize, Refusal> {
+        let index = self.admits(span.to, epoch)?;
+        let seat = &self.seats[index];
+        if seat.span.covers(span) {
+            return Ok(index);
+        }
+        // In one epoch a place has one arc, so the asker mixed two, or a part of this one was superseded.
+        Err(Refusal::Stale { arc: Box::new(seat.arc.clone()) })
+    }
+
+    /// The seat whose arc EQUALS the one named: same span, epoch and members.
+    fn slot(&mut self, arc: &RingArc) -> Result<&mut Seat, Refusal> {
+        let index = self.admits(arc.span.to, arc.epoch)?;
+        let seat = &mut self.seats[index];
+        if seat.arc == *arc && seat.is_whole() {
+            Ok(seat)
+        } else {
+            Err(Refusal::Stale { arc: Box::new(seat.arc.clone()) })
+        }
+    }
+
+    /// Promises to vote for no decree of this arc below `ballot`, and shows the vote given. To be written down first.
+    pub fn prepare_decree(
+        &mut self,
+        arc: &RingArc,
+        ballot: Ballot,
+    ) -> Result<Option<(Ballot, Decree)>, Refusal> {
+        let seat = self.slot(arc)?;
+        if ballot <= seat.promised {
+            return Err(Refusal::Refused { highest: seat.promised });
+        }
+        seat.promised = ballot;
+        Ok(seat.accepted.clone())
+    }
+
+    /// Votes for a decree. To be written down first.
+    pub fn accept_decree(
+        &mut self,
+        arc: &RingArc,
+        ballot: Ballot,
+        decree: &Decree,
+    ) -> Result<(), Refusal> {
+        let seat = self.slot(arc)?;
+        if ballot < seat.promised {
+            return Err(Refusal::Refused { highest: seat.promised });
+        }
+        decree.next(arc)?;
+        seat.promised = ballot;
+        seat.accepted = Some((ballot, decree.clone()));
+        Ok(())
+    }
+
+    /// Adopts what is newer than all it overlaps and passes over the rest. To be written down first; if any part is refused,
+    /// nothing of it may be.
+    pub fn learn(&mut self, arcs: &[RingArc]) -> Result<(), Refusal> {
+        arcs.iter().try_for_each(|arc| self.adopt(arc))
+    }
+
+    fn adopt(&mut self, arc: &RingArc) -> Result<(), Refusal> {
+        let overlapping = |span: Span| span.overlaps(arc.span);
+        let seats: Vec<&Seat> = self.seats.iter().filter(|s| overlapping(s.span)).collect();
+        let mut known = seats
+            .iter()
+            .map(|s| &s.arc)
+            .chain(self.notes.iter().filter(|n| overlapping(n.span)).map(|n| &n.arc));
+        if known.any(|k| k.epoch >= arc.epoch) {
+            return Ok(());
+        }
+        let damaged = seats.iter().any(|s| s.damaged);
+        let kept_some = !seats.is_empty();
+        if arc.has(self.me) {
+            if let Some(span) = self.wiping.iter().find(|w| overlapping(**w)) {
+                return Err(Refusal::Wiping { span: *span });
+            }
+            let kept: Vec<Span> = seats.iter().map(|s| s.span).collect();
+            let never_kept = kept.iter().fold(vec![arc.span], |left, k| {
+                left.into_iter().flat_map(|l| l.without(*k)).collect()
+            });
+            if let (Some(span), true) = (never_kept.first(), arc.filling != Some(self.me)) {
+                // A full member was once filled. One that was not must not pass its emptiness off as absence: its
+                // directory was restored from before that time.
+                return Err(Refusal::NeverFilled { span: *span });
+            }
+            let inherited = seats.iter().map(|s| s.floor).max().unwrap_or_default();
+            let first = Ballot::first_of(if never_kept.is_empty() { 0 } else { arc.epoch });
+            let seat = Seat::new(arc.clone(), inherited.max(first), damaged);
+            self.cut(arc.span);
+            self.seats.push(seat);
+        } else {
+            self.cut(arc.span);
+            self.notes.push(Note { arc: arc.clone(), span: arc.span });
+            if kept_some {
+                self.wiping.push(arc.span);
+            }
+        }
+        let place = |s: Span| s.from;
+        self.seats.sort_by_key(|s| place(s.span));
+        self.notes.sort_by_key(|n| place(n.span));
+        debug_assert!(self.is_disjoint(), "two arcs at one place: {self:?}");
+        Ok(())
+    }
+
+    /// Takes a span away from every seat and note.
+    fn cut(&mut self, span: Span) {
+        let seats = std::mem::take(&mut self.seats);
+        self.seats = seats
+            .into_iter()
+            .flat_map(|s| {
+                s.span.without(span).into_iter().map(move |span| Seat { span, ..s.clone() })
+            })
+            .collect();
+        let notes = std::mem::take(&mut self.notes);
+        self.notes = notes
+            .into_iter()
+            .flat_map(|n| {
+                n.span.without(span).into_iter().map(move |span| Note { span, ..n.clone() })
+            })
+            .collect();
+    }
+
+    fn is_disjoint(&self) -> bool {
+        let spans: Vec<Span> =
+            self.seats.iter().map(|s| s.span).chain(self.notes.iter().map(|n| n.span)).collect();
+        let apart = |(n, a): (usize, &Span)| spans[..n].iter().all(|b| !a.overlaps(*b));
+        spans.iter().enumerate().all(apart)
+    }
+
+    /// Raises the floor of a seat. To be written down before anything below it is removed.
+    pub fn raise_floor(&mut self, seat: usize, to: Ballot) {
+        let floor = &mut self.seats[seat].floor;
+        *floor = (*floor).max(to);
+    }
+
+    /// The storage no longer trusts what it holds in this seat.
+    pub fn declare_damaged(&mut self, seat: usize) {
+        self.seats[seat].damaged = true;
+    }
+
+    /// The first span in need of wiping holds nothing any more.
+    pub fn wiped(&mut self, span: Span) {
+        self.wiping.retain(|w| *w != span);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use minor_protocol::{Moment, Unfit};
+
+    const ME: StorageId = StorageId(1);
+
+    fn member(n: u128) -> Member {
+        Member { storage: StorageId(n), address: format!("127.0.0.1:{n}"), zone: String::new() }
+    }
+
+    fn arc(from: u64, to: u64, epoch: u64, members: &[u128]) -> RingArc {
+        RingArc {
+            ring: RingId(1),
+            span: Span::new(Position(from), Position(to)),
+            epoch,
+            members: members.iter().copied().map(member).collect(),
+            filling: None,
+            copies: 3,
+            sealed: None,
+        }
+    }
+
+    /// A storage that keeps (0, 100] in epoch 5, filled in epoch 4.
+    fn chart() -> Chart {
+        let mut chart = Chart::entering(RingId(1), ME, vec![]);
+        let filling = RingArc { filling: Some(ME), ..arc(0, 100, 4, &[1, 2, 3]) };
+        chart.learn(&[filling, arc(0, 100, 5, &[1, 2, 3])]).unwrap();
+        chart
+    }
+
+    fn ballot(epoch: u64, ms: u64) -> Ballot {
+        Ballot { epoch, clock: Moment::at_ms(ms), router: 7, seq: 0 }
+    }
+
+    fn at(place: u64) -> Position {
+        Position(place)
+    }
+
+    /// Rule 2.
+    #[test]
+    fn a_storage_answers_for_exactly_its_epoch() {
+        let chart = chart();
+        assert_eq!(chart.admits(at(50), 5), Ok(0));
+        let held = Box::new(arc(0, 100, 5, &[1, 2, 3]));
+        assert_eq!(chart.admits(at(50), 4), Err(Refusal::Stale { arc: held.clone() }));
+        assert_eq!(chart.admits(at(50), 6), Err(Refusal::Behind { arc: Some(held) }));
+        assert_eq!(chart.admits(at(101), 5), Err(Refusal::Behind { arc: None }));
+    }
+
+    /// Rules 11 and 12 as far as an acceptor can see: what does not follow the arc gets no vote.
+    #[test]
+    fn a_decree_that_does_not_fit_gets_no_vote() {
+        let mut chart = chart();
+        let held = arc(0, 100, 5, &[1, 2, 3]);
+        let no = chart.accept_decree(&held, ballot(5, 1), &Decree::Filled);
+        assert_eq!(no, Err(Refusal::Unfit(Unfit::NotFilling)));
+        let again = Decree::Grow { member: member(2), place: 0 };
+        assert!(chart.accept_decree(&held, ballot(5, 1), &again).is_err());
+    }
+
+    #[test]
+    fn votes_on_decrees_are_never_taken_back() {
+        let mut chart = chart();
+        let held = arc(0, 100, 5, &[1, 2, 3]);
+        let (low, high) = (ballot(5, 1), ballot(5, 2));
+        let (grow, shrink) = (
+            Decree::Grow { member: member(4), place: 0 },
+            Decree::Shrink { storage: StorageId(3) },
+        );
+        assert_eq!(chart.prepare_decree(&held, high), Ok(None));
+        assert_eq!(chart.prepare_decree(&held, low), Err(Refusal::Refused { highest: high }));
+        assert_eq!(chart.prepare_decree(&held, high), Err(Refusal::Refused { highest: high }));
+        assert_eq!(chart.accept_decree(&held, low, &grow), Err(Refusal::Refused { highest: high }));
+        assert_eq!(chart.accept_decree(&held, high, &grow), Ok(()));
+        // Whoever comes next is shown the vote, and has to carry it through.
+        assert_eq!(chart.prepare_decree(&held, ballot(5, 3)), Ok(Some((high, grow))));
+        assert!(chart.accept_decree(&held, high, &shrink).is_err());
+    }
+
+    #[test]
+    fn a_vote_is_for_the_very_arc_that_is_named() {
+        let mut chart = chart();
+        let others = arc(0, 100, 5, &[1, 2, 4]);
+        let narrower = arc(0, 90, 5, &[1, 2, 3]);
+        for wrong in [others, narrower, arc(0, 100, 4, &[1, 2, 3])] {
+            let no = chart.prepare_decree(&wrong, ballot(5, 1));
+            assert!(matches!(no, Err(Refusal::Stale { .. } | Refusal::Behind { .. })), "{no:?}");
+        }
+        let next = arc(0, 100, 6, &[1, 2, 3]);
+        assert!(matches!(chart.prepare_decree(&next, ballot(6, 1)), Err(Refusal::Behind { .. })));
+    }
+
+    /// Rule 13.
+    #[test]
+    fn a_storage_that_is_left_out_lets_go_and_remembers_that_it_did() {
+        let mut chart = chart();
+        chart.learn(&[arc(0, 100, 6, &[2, 3])]).unwrap();
+        assert_eq!(chart.wiping(), [Span::new(at(0), at(100))]);
+        assert!(chart.seats().is_empty());
+        // It is not reborn at an old epoch, however late that is taught.
+        let filling = RingArc { filling: Some(ME), ..arc(0, 100, 4, &[1, 2, 3]) };
+        chart.learn(&[filling, arc(0, 100, 5, &[1, 2, 3])]).unwrap();
+        assert!(chart.seats().is_empty());
+        assert!(matches!(chart.admits(at(50), 5), Err(Refusal::Stale { arc }) if arc.epoch == 6));
+        assert!(matches!(chart.admits(at(50), 7), Err(Refusal::Behind { arc: Some(_) })));
+    }
+
+    #[test]
+    fn nothing_comes_in_where_the_old_is_still_being_cleared() {
+        let mut chart = chart();
+        chart.learn(&[arc(0, 100, 6, &[2, 3])]).unwrap();
+        let back = RingArc { filling: Some(ME), ..arc(0, 100, 7, &[1, 2, 3]) };
+        let span = Span::new(at(0), at(100));
+        assert_eq!(chart.clone().learn(std::slice::from_ref(&back)), Err(Refusal::Wiping { span }));
+        chart.wiped(span);
+        chart.learn(&[back]).unwrap();
+        assert_eq!(chart.admits(at(50), 7), Ok(0));
+    }
+
+    /// Rule 14.
+    #[test]
+    fn a_newcomer_s_floor_is_its_first_epoch() {
+        let mut chart = Chart::entering(RingId(1), ME, vec![]);
+        chart.learn(&[arc(0, 100, 4, &[2, 3])]).unwrap();
+        let grown = RingArc { filling: Some(ME), ..arc(0, 100, 5, &[1, 2, 3]) };
+        chart.learn(&[grown]).unwrap();
+        assert_eq!(chart.seats()[0].floor, Ballot::first_of(5));
+        // It keeps that floor while it stays.
+        chart.learn(&[arc(0, 100, 6, &[1, 2, 3])]).unwrap();
+        assert_eq!(chart.seats()[0].floor, Ballot::first_of(5));
+    }
+
+    #[test]
+    fn a_storage_that_was_never_filled_does_not_pass_its_emptiness_off_as_absence() {
+        let mut chart = Chart::entering(RingId(1), ME, vec![]);
+        let full = arc(0, 100, 9, &[1, 2, 3]);
+        assert!(matches!(chart.learn(&[full]), Err(Refusal::NeverFilled { .. })));
+        assert!(chart.seats().is_empty());
+    }
+
+    /// Rule 15.
+    #[test]
+    fn a_split_passes_the_floor_on_to_both_halves() {
+        let mut chart = chart();
+        chart.raise_floor(0, ballot(5, 70));
+        chart.learn(&[arc(0, 40, 6, &[1, 2, 3]), arc(40, 100, 6, &[1, 2, 3])]).unwrap();
+        assert_eq!(chart.seats().len(), 2);
+        assert!(chart.seats().iter().all(|s| s.floor == ballot(5, 70)));
+        assert!(chart.wiping().is_empty());
+    }
+
+    /// Rule 16.
+    #[test]
+    fn a_joined_arc_has_the_higher_floor() {
+        let mut chart = chart();
+        chart.learn(&[arc(0, 40, 6, &[1, 2, 3]), arc(40, 100, 6, &[1, 2, 3])]).unwrap();
+        chart.raise_floor(1, ballot(6, 70));
+        chart.learn(&[arc(0, 100, 8, &[1, 2, 3])]).unwrap();
+        assert_eq!(chart.seats().len(), 1);
+        assert_eq!(chart.seats()[0].floor, ballot(6, 70));
+    }
+
+    #[test]
+    fn an_arc_is_adopted_only_above_everything_it_overlaps() {
+        let mut chart = chart();
+        chart.learn(&[arc(0, 40, 6, &[1, 2, 3]), arc(40, 100, 9, &[1, 2, 3])]).unwrap();
+        let before = chart.clone();
+        chart.learn(&[arc(0, 100, 8, &[1, 2, 3])]).unwrap();
+        assert_eq!(chart, before);
+        chart.learn(&[arc(0, 100, 9, &[1, 2, 3])]).unwrap();
+        assert_eq!(chart, before);
+    }
+
+    #[test]
+    fn a_part_that_was_not_superseded_lags_and_votes_on_nothing() {
+        let mut chart = chart();
+        let whole = arc(0, 100, 5, &[1, 2, 3]);
+        chart.learn(&[arc(0, 40, 6, &[1, 2, 3])]).unwrap();
+        assert!(chart.admits(at(20), 6).is_ok() && chart.admits(at(70), 5).is_ok());
+        assert!(chart.admits(at(20), 5).is_err() && chart.admits(at(70), 6).is_err());
+        assert!(chart.prepare_decree(&whole, ballot(5, 1)).is_err());
+        let rest = arc(40, 100, 5, &[1, 2, 3]);
+        assert!(chart.prepare_decree(&rest, ballot(5, 1)).is_err(), "no such arc was ever agreed");
+        chart.learn(&[arc(40, 100, 6, &[2, 3])]).unwrap();
+        assert_eq!(chart.wiping(), [Span::new(at(40), at(100))]);
+    }
+
+    #[test]
+    fn damage_goes_on_to_whatever_follows_until_it_is_let_go() {
+        let mut chart = chart();
+        chart.declare_damaged(0);
+        let span = Span::new(at(0), at(100));
+        assert_eq!(chart.admits(at(50), 5), Err(Refusal::Damaged { span }));
+        chart.learn(&[arc(0, 40, 6, &[1, 2, 3]), arc(40, 100, 6, &[1, 2, 3])]).unwrap();
+        assert!(chart.seats().iter().all(|s| s.damaged));
+        chart.learn(&[arc(0, 40, 7, &[2, 3])]).unwrap();
+        chart.wiped(Span::new(at(0), at(40)));
+        let grown = RingArc { filling: Some(ME), ..arc(0, 40, 8, &[2, 3, 1]) };
+        chart.learn(&[grown]).unwrap();
+        assert!(chart.admits(at(20), 8).is_ok());
+    }
+
+    #[test]
+    fn a_plain_storage_keeps_everything_below_every_ring() {
+        let chart = Chart::plain(member(1));
+        assert_eq!(chart.admits(at(0), 0), Ok(0));
+        assert!(chart.admits(at(u64::MAX), 1).is_err());
+    }
+}

@@ -1,0 +1,9 @@
+//! A storage: keeps records, votes when asked, and never opens a connection to anybody.
+
+pub mod acceptors;
+mod ceiling;
+mod cells;
+pub mod nodeinfo;
+mod notebook;
+pub mod storage;
+pub mod store;

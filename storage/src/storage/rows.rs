@@ -1,0 +1,191 @@
+//! Reading many records: listings, counts, the middle of an arc. None of it holds a lock for longer than one page.
+
+use super::{Due, Durability, PAGE_ROWS, Storage, failed, just_after, row_of, split_row};
+use crate::{
+    cells,
+    store::{Mark, Tree},
+};
+use minor_protocol::{
+    Answer, Ballot, Key, Position, Record, Refusal, Reply, Span, limits,
+    message::{Row, Tally},
+    record::Header,
+};
+
+/// A record as a reading of many shows it.
+pub(super) struct Seen<'a> {
+    pub(super) place: Position,
+    pub(super) name: &'a [u8],
+    pub(super) ballot: Ballot,
+    pub(super) bytes: &'a [u8],
+}
+
+/// Whether a reading goes on.
+#[derive(PartialEq, Eq)]
+pub(super) enum Go {
+    On,
+    Enough,
+}
+
+impl Storage {
+    /// Shows every record of a span, in ring order, beginning behind `after`, to `see`. A record that is not whole ends the
+    /// reading: it must not look like an absent one.
+    pub(super) fn each(
+        &self,
+        span: Span,
+        after: Option<&Key>,
+        mut see: impl FnMut(Seen<'_>) -> Go,
+    ) -> Result<(), Refusal> {
+        let behind =
+            after.map(|key| row_of(key.position(), key.as_str())).map(|row| just_after(&row));
+        for (first, last) in stretches(span, after.map(Key::position)) {
+            let mut from = first.0.to_be_bytes().to_vec();
+            if let Some(behind) = &behind {
+                from = from.max(behind.clone());
+            }
+            loop {
+                let rows =
+                    self.store.scan(Tree::Records, &from, PAGE_ROWS).map_err(|f| failed(&f))?;
+                for (row, bytes) in &rows {
+                    let (place, name) = split_row(row).map_err(|f| failed(&f))?;
+                    if place > last {
+                        break;
+                    }
+                    let ballot = Record::ballot_in(name, bytes).map_err(|_| {
+                        log::error!("a record at {place} is damaged");
+                        Refusal::Damaged { span }
+                    })?;
+                    if see(Seen { place, name, ballot, bytes }) == Go::Enough {
+                        return Ok(());
+                    }
+                }
+                match rows.last() {
+                    Some((row, _))
+                        if rows.len() == PAGE_ROWS && row[..8] <= last.0.to_be_bytes()[..] =>
+                    {
+                        from = just_after(row);
+                    }
+                    _ => break,
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Refuses unless the whole span is answered for in exactly this epoch. Checked before and after a reading: records are
+    /// only cleared away once a newer epoch was learned, so what was read in between was all there.
+    fn admits_span(&self, span: Span, epoch: u64) -> Result<Mark, Refusal> {
+        let board = self.board();
+        board.chart.admits_span(span, epoch)?;
+        Ok(board.written)
+    }
+
+    fn read_span<T>(
+        &self,
+        span: Span,
+        epoch: u64,
+        due: &mut Due,
+        read: impl FnOnce() -> Result<T, Refusal>,
+    ) -> Result<T, Refusal> {
+        self.admits_span(span, epoch)?;
+        let found = read()?;
+        due.on(self.admits_span(span, epoch)?);
+        if self.durability == Durability::Always {
+            due.on(self.written_in(span));
+        }
+        Ok(found)
+    }
+
+    /// When the span was last written to.
+    fn written_in(&self, span: Span) -> Mark {
+        let cells = (0..cells::CELLS).filter(|cell| cells::span_of(*cell).overlaps(span));
+        cells.map(|cell| self.cells.nth(cell).written).max().unwrap_or_default()
+    }
+
+    pub(super) fn list(
+        &self,
+        span: Span,
+        epoch: u64,
+        after: Option<&Key>,
+        limit: u32,
+        due: &mut Due,
+    ) -> Answer {
+        let limit = limit.clamp(1, limits::LIST_ROWS) as usize;
+        self.read_span(span, epoch, due, || {
+            let mut rows = vec![];
+            let mut more = false;
+            let mut odd = None;
+            self.each(span, after, |seen| {
+                if rows.len() == limit {
+                    more = true;
+                    return Go::Enough;
+                }
+                match row(&seen) {
+                    Some(row) => {
+                        rows.push(row);
+                        Go::On
+                    }
+                    None => {
+                        odd = Some(Refusal::Damaged { span });
+                        Go::Enough
+                    }
+                }
+            })?;
+            odd.map_or(Ok(Reply::Listed { rows, more }), Err)
+        })
+    }
+
+    pub(super) fn tally(&self, span: Span, epoch: u64, due: &mut Due) -> Answer {
+        self.read_span(span, epoch, due, || {
+            let mut tally = Tally::default();
+            self.each(span, None, |seen| {
+                cells::add(&mut tally, cells::count(seen.name, seen.ballot, seen.bytes));
+                Go::On
+            })?;
+            Ok(Reply::Tallied { tally })
+        })
+    }
+
+    /// The place at or behind which half of the span's bytes lie. It needs no lock: any cut is a right cut, a good one is
+    /// only fairer.
+    pub(super) fn median(&self, span: Span, epoch: u64) -> Answer {
+        self.admits_span(span, epoch)?;
+        let (_, all) = self.cells.about(span);
+        let (mut below, mut at, mut before) = (0, None, None);
+        self.each(span, None, |seen| {
+            if before != Some(seen.place) && below >= all / 2 && before.is_some() {
+                return Go::Enough;
+            }
+            below += (seen.name.len() + seen.bytes.len()) as u64;
+            before = Some(seen.place);
+            at = before;
+            Go::On
+        })?;
+        self.admits_span(span, epoch)?;
+        Ok(Reply::Median { at: at.filter(|at| *at != span.to) })
+    }
+}
+
+/// A span as stretches that do not cross the top of the ring, in ring order, from the one that holds `from` on.
+fn stretches(span: Span, from: Option<Position>) -> Vec<(Position, Position)> {
+    let (first, last) = (span.first(), span.to);
+    let all = if first <= last {
+        vec![(first, last)]
+    } else {
+        vec![(first, Position(u64::MAX)), (Position(0), last)]
+    };
+    let begin =
+        from.and_then(|p| all.iter().position(|(a, b)| (*a..=*b).contains(&p))).unwrap_or(0);
+    all[begin..].to_vec()
+}
+
+/// A record's row in a listing; none if its bytes are no record after all.
+pub(super) fn row(seen: &Seen<'_>) -> Option<Row> {
+    let (_, header, length) = Record::header_in(seen.name, seen.bytes).ok()?;
+    let key = Key::from_bytes(seen.name).ok()?;
+    let dead_from_ms = dead_from(&header);
+    Some(Row { key, ballot: seen.ballot, dead_from_ms, bytes: length as u32 })
+}
+
+fn dead_from(header: &Header) -> Option<u64> {
+    header.content.as_ref().map_or(Some(0), |content| content.expires_ms)
+}
