@@ -35,13 +35,13 @@ impl Storage {
         after: Option<&Key>,
         mut see: impl FnMut(Seen<'_>) -> Go,
     ) -> Result<(), Refusal> {
-        let behind =
+        let after = after.filter(|key| span.holds(key.position()));
+        let mut behind =
             after.map(|key| row_of(key.position(), key.as_str())).map(|row| just_after(&row));
         for (first, last) in stretches(span, after.map(Key::position)) {
-            let mut from = first.0.to_be_bytes().to_vec();
-            if let Some(behind) = &behind {
-                from = from.max(behind.clone());
-            }
+            // The first stretch is the one that holds `after`, if any does; the others begin at their beginning.
+            let start = first.0.to_be_bytes().to_vec();
+            let mut from = behind.take().map_or(start.clone(), |behind| behind.max(start));
             loop {
                 let rows =
                     self.store.scan(Tree::Records, &from, PAGE_ROWS).map_err(|f| failed(&f))?;
