@@ -1,9 +1,12 @@
 //! A storage: keeps records, votes when asked, and never opens a connection to anybody.
 
 pub mod acceptors;
+pub mod archive;
 mod ceiling;
 mod cells;
+pub mod check;
 pub mod nodeinfo;
+
 mod notebook;
 pub mod storage;
 pub mod store;

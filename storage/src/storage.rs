@@ -103,9 +103,9 @@ struct Hints {
 }
 
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
-struct Identity {
-    storage: StorageId,
-    starts: u64,
+pub(crate) struct Identity {
+    pub(crate) storage: StorageId,
+    pub(crate) starts: u64,
 }
 
 /// What must be durable before the answers to an ask are shown.
@@ -148,16 +148,37 @@ impl<T> Worked<T> {
 const IDENTITY: &str = "identity";
 const CHART: &str = "chart";
 const HINTS: &str = "hints";
+/// Stands in a directory that is still being imported into.
+pub(crate) const UNFINISHED: &str = "unfinished";
+
+/// Who a store belongs to.
+pub(crate) fn identity(store: &dyn Store) -> Result<Option<Identity>, Fault> {
+    notebook::read(store, IDENTITY)
+}
+
+/// The chart in a store.
+pub(crate) fn chart(store: &dyn Store) -> Result<Option<Chart>, Fault> {
+    notebook::read(store, CHART)
+}
+
+/// Up to when the storage of a store may have made promises.
+pub(crate) fn ceiling(store: &dyn Store) -> Result<minor_protocol::Moment, Fault> {
+    Ceiling::found(store).map(|ceiling| ceiling.past)
+}
 
 impl Storage {
     /// Opens what the store holds: counts every record, compares the count with the one left at the last clean stop, and
     /// declares damaged what does not add up.
     pub fn open(store: Arc<dyn Store>, settings: Settings) -> Result<Self, Fault> {
-        let identity: Option<Identity> = notebook::read(&*store, IDENTITY)?;
-        let mut identity = identity.unwrap_or(Identity { storage: settings.fresh_id, starts: 0 });
+        if notebook::read::<bool>(&*store, UNFINISHED)?.is_some() {
+            let what = "an import into this directory was never finished".into();
+            return Err(Fault::Damage { what });
+        }
+        let mut identity =
+            identity(&*store)?.unwrap_or(Identity { storage: settings.fresh_id, starts: 0 });
         let me =
             Member { storage: identity.storage, address: settings.address, zone: settings.zone };
-        let kept = notebook::read(&*store, CHART)?;
+        let kept = chart(&*store)?;
         let is_new = kept.is_none();
         let mut chart = kept.unwrap_or_else(|| Chart::plain(me.clone()));
         let hints = notebook::read(&*store, HINTS)?.unwrap_or_default();
@@ -374,28 +395,38 @@ impl Storage {
 /// Counts every record into its cell. What is counted is whole; the cells of what is not are returned.
 fn count_all(store: &dyn Store, cells: &Cells) -> Result<Vec<usize>, Fault> {
     let mut bad = vec![];
+    each_row(store, Tree::Records, |row, record| {
+        let (place, name) = split_row(row)?;
+        match Record::ballot_in(name, record) {
+            Ok(ballot) => {
+                cells::add(&mut cells.at(place).tally, cells::count(name, ballot, record));
+            }
+            Err(_) => bad.push(cells::number(place)),
+        }
+        Ok::<(), Fault>(())
+    })?;
+    Ok(bad)
+}
+
+/// Shows every row of a tree to `see`.
+pub(crate) fn each_row<E: From<Fault>>(
+    store: &dyn Store,
+    tree: Tree,
+    mut see: impl FnMut(&[u8], &[u8]) -> Result<(), E>,
+) -> Result<(), E> {
     let mut from = vec![];
     loop {
-        let rows = store.scan(Tree::Records, &from, PAGE_ROWS)?;
-        for (row, record) in &rows {
-            let (place, name) = split_row(row)?;
-            match Record::ballot_in(name, record) {
-                Ok(ballot) => {
-                    let one = cells::count(name, ballot, record);
-                    cells::add(&mut cells.at(place).tally, one);
-                }
-                Err(_) => bad.push(cells::number(place)),
-            }
-        }
+        let rows = store.scan(tree, &from, PAGE_ROWS)?;
+        rows.iter().try_for_each(|(key, value)| see(key, value))?;
         let Some((last, _)) = rows.last().filter(|_| rows.len() == PAGE_ROWS) else {
-            return Ok(bad);
+            return Ok(());
         };
         from = just_after(last);
     }
 }
 
 /// The cells whose count is not the one left at the last clean stop. After a crash there is none to compare with.
-fn differing(farewell: &crate::store::Farewell, cells: &Cells) -> Vec<usize> {
+pub(crate) fn differing(farewell: &crate::store::Farewell, cells: &Cells) -> Vec<usize> {
     use crate::store::Farewell;
     let left: Option<Vec<(u32, Tally)>> = match farewell {
         Farewell::None => return vec![],
@@ -431,14 +462,14 @@ fn declare(chart: &mut Chart, bad: &[usize]) -> usize {
 const PAGE_ROWS: usize = 1_000;
 
 /// Where a key's record lies: by place, then by name, so that an arc is one stretch of the store.
-fn row_of(place: Position, name: &str) -> Vec<u8> {
+pub(crate) fn row_of(place: Position, name: &str) -> Vec<u8> {
     let mut row = Vec::with_capacity(8 + name.len());
     row.extend_from_slice(&place.0.to_be_bytes());
     row.extend_from_slice(name.as_bytes());
     row
 }
 
-fn split_row(row: &[u8]) -> Result<(Position, &[u8]), Fault> {
+pub(crate) fn split_row(row: &[u8]) -> Result<(Position, &[u8]), Fault> {
     let (place, name) = row
         .split_first_chunk()
         .ok_or_else(|| Fault::Damage { what: "a record lies under no place".into() })?;

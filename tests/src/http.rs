@@ -4,6 +4,7 @@
 
 use minor_protocol::{Answers, Ask, wire};
 use std::{
+    fmt,
     io::{self, ErrorKind, Read, Write},
     net::{SocketAddr, TcpStream},
     time::Duration,
@@ -13,7 +14,7 @@ use std::{
 pub const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A well-formed request, unless its parts are not.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Call {
     method: String,
     target: String,
@@ -75,7 +76,7 @@ impl Call {
 }
 
 /// What came back.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Reply {
     /// The status code.
     pub status: u16,
@@ -101,6 +102,23 @@ impl Reply {
         let text = self.text();
         serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error} in {text:?}"))
     }
+}
+
+impl fmt::Debug for Call {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {} {:?} with {}", self.method, self.target, self.head, shortly(&self.body))
+    }
+}
+
+impl fmt::Debug for Reply {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {:?} with {}", self.status, self.head, shortly(&self.body))
+    }
+}
+
+fn shortly(body: &[u8]) -> String {
+    let beginning = String::from_utf8_lossy(&body[..body.len().min(400)]);
+    format!("{} bytes {beginning:?}", body.len())
 }
 
 /// Whether the request called for a body in the reply: `HEAD` does not, and the reply does not say so.

@@ -10,7 +10,7 @@
 //!   same: what is acknowledged survives a power cut.
 //! * S13, starting: an empty storage, and one of a million records; and what it holds in memory when idle.
 //!
-//! Rates are medians of several runs. Ratios travel from machine to machine, absolute figures do not. Load, storage and peer share
+//! Rates are medians of several runs. Ratios travel from machine to machine, absolute figures do not. Load, storage and rival share
 //! the machine's cores, so everything counts, the load generator too: it is kept lean ([`load`]).
 
 mod bare;
@@ -84,8 +84,8 @@ fn rates(storage: &Path, place: &Path, choices: &Choices) -> io::Result<Vec<Figu
             eprintln!("run {run}: PUT {:.0}/s, store {:.0}/s", put[run - 1], engine_put[run - 1]);
         }
         let beside = |name, ours, what, theirs: Vec<f64>, ratio| {
-            let (ours, peer) = (median(ours), Some((what, median(theirs))));
-            Figure { name, ours, unit: "/s", peer, goal: Goal::RatioAtLeast(ratio) }
+            let (ours, rival) = (median(ours), Some((what, median(theirs))));
+            Figure { name, ours, unit: "/s", rival, goal: Goal::RatioAtLeast(ratio) }
         };
         Ok(vec![
             beside("S1 GET, 64 connections", got, "bare actix-web, HashMap", bare_got, 0.8),
@@ -124,7 +124,7 @@ fn starts(storage: &Path, place: &Path, records: u64) -> io::Result<Vec<Figure>>
         started.stop()?;
     }
     let figure =
-        |name, ours, unit, goal| Figure { name, ours: median(ours), unit, peer: None, goal };
+        |name, ours, unit, goal| Figure { name, ours: median(ours), unit, rival: None, goal };
     let large_goal = Goal::AtMost(2_000.0 * records as f64 / 1e6);
     Ok(vec![
         figure("S13 start, empty, to the first /readyz", empty, " ms", Goal::AtMost(20.0)),

@@ -8,7 +8,7 @@ pub(crate) struct Figure {
     pub(crate) ours: f64,
     pub(crate) unit: &'static str,
     /// What it is measured against, and the figure of that.
-    pub(crate) peer: Option<(&'static str, f64)>,
+    pub(crate) rival: Option<(&'static str, f64)>,
     pub(crate) goal: Goal,
 }
 
@@ -22,7 +22,7 @@ pub(crate) enum Goal {
 
 impl Figure {
     fn ratio(&self) -> Option<f64> {
-        self.peer.map(|(_, theirs)| self.ours / theirs)
+        self.rival.map(|(_, theirs)| self.ours / theirs)
     }
 
     fn is_reached(&self) -> Option<bool> {
@@ -47,7 +47,7 @@ pub(crate) fn print(figures: &[Figure], as_json: bool) {
     );
     for figure in figures {
         let against = figure
-            .peer
+            .rival
             .map_or(String::new(), |(what, theirs)| format!("{what} {theirs:.0}{}", figure.unit));
         let goal = match figure.goal {
             Goal::RatioAtLeast(goal) => format!(">= {goal}"),
@@ -71,8 +71,8 @@ fn row(figure: &Figure) -> serde_json::Value {
         "figure": figure.name,
         "measured": figure.ours,
         "unit": figure.unit.trim(),
-        "against": figure.peer.map(|(what, _)| what),
-        "theirs": figure.peer.map(|(_, theirs)| theirs),
+        "against": figure.rival.map(|(what, _)| what),
+        "theirs": figure.rival.map(|(_, theirs)| theirs),
         "ratio": figure.ratio(),
         "goal": goal,
         "goal_of": goal_of,

@@ -213,14 +213,14 @@ fn a_full_disk_takes_no_values_and_still_deletes_votes_and_shows() {
 fn who_means_another_storage_or_ring_is_told_so() {
     let world = World::member();
     let ask = |storage, ring| Ask { storage, ring, starts: 0, requests: vec![read("k", 3)] };
-    let stranger = Err(Refusal::Stranger { storage: ME, ring: Some(RING) });
+    let stranger = [Err(Refusal::Stranger { storage: ME, ring: Some(RING) })];
     for wrong in [
         ask(Some(StorageId(5)), Some(RING)),
         ask(Some(ME), Some(minor_protocol::RingId(5))),
         ask(Some(ME), None),
         ask(None, Some(RING)),
     ] {
-        assert_eq!(world.storage.work(wrong, NOW).wait().unwrap().answers, [stranger.clone()]);
+        assert_eq!(world.storage.work(wrong, NOW).wait().unwrap().answers, stranger);
     }
     let hello = Ask { storage: None, ring: None, starts: 0, requests: vec![Request::Hello] };
     assert!(matches!(
