@@ -59,6 +59,11 @@ pub enum Decree {
         /// That number.
         wanted: u8,
     },
+    /// The end of the span becomes this member's place on the ring. Nobody comes or goes, so nothing is synced.
+    Lead {
+        /// The member to be named first.
+        storage: StorageId,
+    },
     /// A member has moved to another address or zone.
     Readdress {
         /// Its new entry.
@@ -196,6 +201,10 @@ impl Decree {
                 }
                 next.copies = *wanted;
             }
+            Self::Lead { storage } => {
+                let here = next.members.iter().position(|m| m.storage == *storage);
+                next.members[..=here.ok_or(Unfit::NoMember(*storage))?].rotate_right(1);
+            }
             Self::Readdress { member } => {
                 member.check()?;
                 let here = next.members.iter_mut().find(|m| m.storage == member.storage);
@@ -292,6 +301,15 @@ mod tests {
         let seal = Decree::Seal { upper: Seal { span: upper.span, epoch: 1 } };
         let joined = only(Decree::Absorb { lower: only(seal.next(&lower)) }.next(&upper));
         assert_eq!(joined.span.places(), 1 << 64);
+    }
+
+    #[test]
+    fn the_lead_passes_on_without_anybody_coming_or_going() {
+        let next = only(Decree::Lead { storage: StorageId(3) }.next(&arc(0, 9, 1, &[1, 2, 3, 4])));
+        let order: Vec<u128> = next.members.iter().map(|m| m.storage.0).collect();
+        assert_eq!((next.epoch, order), (2, vec![3, 1, 2, 4]));
+        let stranger = Decree::Lead { storage: StorageId(9) };
+        assert_eq!(stranger.next(&arc(0, 9, 1, &[1])), Err(Unfit::NoMember(StorageId(9))));
     }
 
     #[test]

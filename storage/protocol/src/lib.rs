@@ -21,6 +21,7 @@ pub mod id;
 pub mod key;
 pub mod limits;
 pub mod message;
+pub mod mutant;
 pub mod operation;
 pub mod position;
 pub mod record;

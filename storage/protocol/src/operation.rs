@@ -10,7 +10,7 @@ use crate::{
 use serde::{Deserialize, Serialize};
 
 /// What must be true of the key for the wish to be granted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Expect {
     /// Nothing: a blind change.
     Anything,
@@ -23,7 +23,7 @@ pub enum Expect {
 }
 
 /// What to make of the key.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Wish {
     /// Keep what is there: identity, which only renews the ballot.
     Keep,
@@ -44,7 +44,7 @@ pub enum Wish {
 }
 
 /// One thing asked of one key.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Operation {
     /// The condition.
     #[serde(rename = "x")]

@@ -94,6 +94,7 @@ mod tests {
             Decree::Absorb { lower: arc() },
             Decree::Reopen,
             Decree::Copies { wanted: 5 },
+            Decree::Lead { storage: StorageId(2) },
             Decree::Readdress { member },
         ];
         let mut all = vec![

@@ -1,0 +1,465 @@
+//! From the arcs as they are to the ring as it should be, one step at a time.
+//!
+//! ```text
+//!   goal    places on the ring, each a storage's, and a number of copies
+//!   target  of the arc that ends at a place: its storage and the next distinct ones clockwise, other zones first
+//!   step    the single next decree (and what must be done before it), or nothing: the goal is reached
+//! ```
+//!
+//! A plan has no memory. Whatever is half done is visible in the arcs (a member being filled, a sealed arc, a boundary that
+//! should not be), so any router computes the same next step from them, and one that dies leaves nothing but that.
+
+use minor_protocol::{Decree, Member, Position, RingArc, Seal, StorageId};
+
+/// The ring as somebody wants it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Goal {
+    /// Every storage's place, in ring order.
+    pub places: Vec<(Position, Member)>,
+    /// How many storages keep each arc.
+    pub copies: u8,
+}
+
+/// What must be done before a decree is proposed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum First {
+    /// Nothing.
+    Nothing,
+    /// A sync of the arc in its present epoch.
+    Sync,
+    /// The newcomer learns the arc as an outsider, and holds nothing of it.
+    Teach,
+    /// Both.
+    SyncAndTeach,
+}
+
+/// The next thing to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Step {
+    /// The arc as it is.
+    pub arc: RingArc,
+    /// What must be done first.
+    pub first: First,
+    /// What is then proposed.
+    pub decree: Decree,
+}
+
+/// Why a wish cannot become a goal.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NoGoal {
+    /// Somebody has that place already.
+    #[error("{0} is the place of another storage already")]
+    PlaceTaken(Position),
+    /// It would keep nothing.
+    #[error("the last storage of a ring cannot leave it: nobody would keep its data")]
+    LastStorage,
+    /// It is not there.
+    #[error("storage {0} is not in the ring")]
+    NotInRing(StorageId),
+}
+
+impl Goal {
+    /// The goal that the arcs as they are stand for: every storage keeps the last place it has, and what is half done is
+    /// finished or undone.
+    pub fn of(arcs: &[RingArc]) -> Self {
+        let copies = arcs.iter().map(|arc| arc.copies).max().unwrap_or(1);
+        let mut places: Vec<(Position, Member)> = vec![];
+        for arc in arcs {
+            let first = arc.first();
+            // A storage has one place. Two arcs that end at the same storage are a split that was not gone through with,
+            // and the later one was there before.
+            let later = arcs
+                .iter()
+                .filter(|other| other.first().storage == first.storage)
+                .any(|other| other.span.from == arc.span.to && other.span.to != arc.span.to);
+            if !later && places.iter().all(|(_, member)| member.storage != first.storage) {
+                places.push((arc.span.to, first.clone()));
+            }
+        }
+        places.sort_by_key(|(place, _)| *place);
+        Self { places, copies }
+    }
+
+    /// The same with one storage more. Said again, it changes nothing.
+    pub fn with(mut self, place: Position, member: Member) -> Result<Self, NoGoal> {
+        if self.places.iter().any(|(_, m)| m.storage == member.storage) {
+            return Ok(self);
+        }
+        if self.places.iter().any(|(taken, _)| *taken == place) {
+            return Err(NoGoal::PlaceTaken(place));
+        }
+        self.places.push((place, member));
+        self.places.sort_by_key(|(place, _)| *place);
+        Ok(self)
+    }
+
+    /// The same with one storage less.
+    pub fn without(mut self, storage: StorageId) -> Result<Self, NoGoal> {
+        self.places.retain(|(_, member)| member.storage != storage);
+        if self.places.is_empty() { Err(NoGoal::LastStorage) } else { Ok(self) }
+    }
+
+    /// The same with another number of copies.
+    pub fn with_copies(self, copies: u8) -> Self {
+        Self { copies, ..self }
+    }
+
+    /// The same with one storage's place moved.
+    pub fn with_place(mut self, storage: StorageId, place: Position) -> Result<Self, NoGoal> {
+        if self.places.iter().any(|(taken, m)| *taken == place && m.storage != storage) {
+            return Err(NoGoal::PlaceTaken(place));
+        }
+        let own = self.places.iter_mut().find(|(_, m)| m.storage == storage);
+        own.ok_or(NoGoal::NotInRing(storage))?.0 = place;
+        self.places.sort_by_key(|(place, _)| *place);
+        Ok(self)
+    }
+
+    /// Who should keep the arc that ends at, or goes on to, the next place from here on: its storage first, then the next
+    /// distinct ones clockwise, those of zones not yet taken before the others.
+    pub fn target(&self, end: Position) -> Vec<Member> {
+        let own = self.places.iter().position(|(place, _)| *place >= end).unwrap_or(0);
+        let clockwise: Vec<&Member> = self.places[own..]
+            .iter()
+            .chain(&self.places[..own])
+            .map(|(_, member)| member)
+            .collect();
+        let wanted = usize::from(self.copies).min(clockwise.len());
+        let mut chosen = vec![clockwise[0].clone()];
+        let has_new_zone = |chosen: &[Member], m: &Member| {
+            m.zone.is_empty() || chosen.iter().all(|c| c.zone != m.zone)
+        };
+        for member in &clockwise[1..] {
+            if chosen.len() < wanted && has_new_zone(&chosen, member) {
+                chosen.push((*member).clone());
+            }
+        }
+        for member in &clockwise[1..] {
+            if chosen.len() < wanted && chosen.iter().all(|c| c.storage != member.storage) {
+                chosen.push((*member).clone());
+            }
+        }
+        chosen
+    }
+
+    /// The next step from the arcs as they are, which must tile the ring; none when the goal is reached.
+    ///
+    /// Arcs are settled one after another, each as far as it can go, so that at any time few are under way.
+    pub fn step(&self, arcs: &[RingArc]) -> Option<Step> {
+        arcs.iter()
+            .find_map(|arc| unseal(arc, arcs))
+            .or_else(|| arcs.iter().find_map(|arc| self.cut(arc)))
+            .or_else(|| arcs.iter().find_map(|arc| self.staff(arc)))
+            .or_else(|| arcs.iter().find_map(|arc| self.merge(arc, arcs)))
+    }
+
+    /// How many members are still to come in, and to go: what a progress bar counts.
+    pub fn remaining(&self, arcs: &[RingArc]) -> usize {
+        let open = |arc: &RingArc| {
+            let target = self.target(arc.span.to);
+            let to_come = target.iter().filter(|m| !arc.has(m.storage)).count();
+            let to_go =
+                arc.members.iter().filter(|m| target.iter().all(|t| t.storage != m.storage));
+            to_come + to_go.count() + usize::from(arc.filling.is_some())
+        };
+        arcs.iter().map(open).sum()
+    }
+
+    /// A boundary that should be and is not.
+    fn cut(&self, arc: &RingArc) -> Option<Step> {
+        let inside = |place: &Position| arc.span.holds(*place) && *place != arc.span.to;
+        let at = self.places.iter().map(|(place, _)| *place).find(inside)?;
+        if arc.sealed.is_some() {
+            return None;
+        }
+        Some(Step { arc: arc.clone(), first: First::Nothing, decree: Decree::Split { at } })
+    }
+
+    /// Members that should be and are not, and the other way round.
+    fn staff(&self, arc: &RingArc) -> Option<Step> {
+        if arc.sealed.is_some() {
+            return None;
+        }
+        let step = |first, decree| Some(Step { arc: arc.clone(), first, decree });
+        let target = self.target(arc.span.to);
+        let wanted = |storage: StorageId| target.iter().any(|m| m.storage == storage);
+        // The last to go is the one whose place it was.
+        let surplus = arc.members.iter().rev().find(|m| !wanted(m.storage));
+        if let Some(filling) = arc.filling {
+            if !wanted(filling) {
+                return step(First::Nothing, Decree::Shrink { storage: filling });
+            }
+            // Two steps in one: whoever falls out goes as soon as the newcomer is filled.
+            return match surplus {
+                Some(member) => step(First::Sync, Decree::Shrink { storage: member.storage }),
+                None => step(First::Sync, Decree::Filled),
+            };
+        }
+        if let Some(new) = target.iter().find(|m| !arc.has(m.storage)) {
+            let place = if new.storage == target[0].storage { 0 } else { arc.members.len() as u8 };
+            // Out of an even number, the majorities before and after need not share a full member.
+            let first = if arc.members.len().is_multiple_of(2) {
+                First::SyncAndTeach
+            } else {
+                First::Teach
+            };
+            return step(first, Decree::Grow { member: new.clone(), place });
+        }
+        if let Some(member) = surplus {
+            return step(First::Sync, Decree::Shrink { storage: member.storage });
+        }
+        if arc.first().storage != target[0].storage {
+            return step(First::Nothing, Decree::Lead { storage: target[0].storage });
+        }
+        if arc.copies != self.copies {
+            return step(First::Nothing, Decree::Copies { wanted: self.copies });
+        }
+        let moved = target.iter().find(|m| arc.member(m.storage).is_some_and(|held| held != *m));
+        moved.and_then(|member| step(First::Nothing, Decree::Readdress { member: member.clone() }))
+    }
+
+    /// A boundary that is and should not be.
+    fn merge(&self, arc: &RingArc, arcs: &[RingArc]) -> Option<Step> {
+        if self.places.iter().any(|(place, _)| *place == arc.span.to) {
+            return None;
+        }
+        let upper =
+            arcs.iter().find(|upper| upper.span.from == arc.span.to && upper.span != arc.span)?;
+        if upper.filling.is_some() || upper.sealed.is_some() {
+            return None;
+        }
+        let seal = Seal { span: upper.span, epoch: upper.epoch };
+        Some(Step { arc: arc.clone(), first: First::Nothing, decree: Decree::Seal { upper: seal } })
+    }
+}
+
+/// A seal is gone through with while the upper arc is as the seal names it, and taken back once that has become something
+/// else: only then is it known that nobody can absorb the sealed arc any more.
+fn unseal(arc: &RingArc, arcs: &[RingArc]) -> Option<Step> {
+    let seal = arc.sealed?;
+    let step = |arc: &RingArc, decree| Some(Step { arc: arc.clone(), first: First::Nothing, decree });
+    let Some(upper) = arcs.iter().find(|upper| upper.span == seal.span && upper.epoch == seal.epoch) else {
+        return step(arc, Decree::Reopen);
+    };
+    let absorb = Decree::Absorb { lower: arc.clone() };
+    if absorb.next(upper).is_ok() {
+        return step(upper, absorb);
+    }
+    // It cannot be absorbed after all. Deciding anything for the upper arc makes that known.
+    upper.sealed.is_none().then(|| step(upper, Decree::Copies { wanted: upper.copies }))?
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use minor_protocol::{RingId, Span};
+
+    fn member(n: u128) -> Member {
+        Member { storage: StorageId(n), address: format!("127.0.0.1:{n}"), zone: String::new() }
+    }
+
+    /// Takes every step to the goal as if alone, and tells the story of it.
+    fn story(goal: &Goal, arcs: &mut Vec<RingArc>) -> Vec<String> {
+        let mut told = vec![];
+        while let Some(step) = goal.step(arcs) {
+            assert!(told.len() < 500, "no end in sight: {told:?}");
+            let next = step.decree.next(&step.arc).expect("a step fits the arc it is for");
+            if let Decree::Absorb { lower } = &step.decree {
+                arcs.retain(|arc| arc != lower);
+            }
+            arcs.retain(|arc| arc != &step.arc);
+            arcs.extend(next);
+            arcs.sort_by_key(|arc| arc.span.to);
+            let first = match step.first {
+                First::Nothing => "",
+                First::Sync => "sync, ",
+                First::Teach => "teach, ",
+                First::SyncAndTeach => "sync, teach, ",
+            };
+            told.push(format!("{} {first}{}", step.arc.span.to.0, short(&step.decree)));
+        }
+        told
+    }
+
+    fn short(decree: &Decree) -> String {
+        match decree {
+            Decree::Grow { member, place } => format!("grow {} at {place}", member.storage.0),
+            Decree::Shrink { storage } => format!("shrink {}", storage.0),
+            Decree::Filled => "filled".into(),
+            Decree::Split { at } => format!("split at {}", at.0),
+            Decree::Seal { .. } => "seal".into(),
+            Decree::Absorb { .. } => "absorb".into(),
+            Decree::Reopen => "reopen".into(),
+            Decree::Copies { wanted } => format!("copies {wanted}"),
+            Decree::Lead { storage } => format!("lead {}", storage.0),
+            Decree::Readdress { member } => format!("readdress {}", member.storage.0),
+        }
+    }
+
+    fn ring_of(places: &[(u64, u128)], copies: u8) -> Vec<RingArc> {
+        let first = member(places[0].1);
+        let mut arcs = vec![RingArc {
+            span: Span::new(Position(places[0].0), Position(places[0].0)),
+            ..RingArc::founding(RingId(1), first, copies)
+        }];
+        for (place, n) in places {
+            let goal = Goal::of(&arcs).with(Position(*place), member(*n)).unwrap();
+            story(&goal, &mut arcs);
+        }
+        arcs
+    }
+
+    fn members(arcs: &[RingArc]) -> Vec<(u64, Vec<u128>)> {
+        arcs.iter()
+            .map(|a| (a.span.to.0, a.members.iter().map(|m| m.storage.0).collect()))
+            .collect()
+    }
+
+    #[test]
+    fn the_second_storage_joins() {
+        let mut arcs = ring_of(&[(100, 1)], 3);
+        let goal = Goal::of(&arcs).with(Position(50), member(2)).unwrap();
+        let told = story(&goal, &mut arcs);
+        assert_eq!(
+            told,
+            [
+                "100 split at 50",
+                "50 teach, grow 2 at 0",
+                "50 sync, filled",
+                "100 teach, grow 2 at 1",
+                "100 sync, filled"
+            ]
+        );
+        assert_eq!(members(&arcs), [(50, vec![2, 1]), (100, vec![1, 2])]);
+    }
+
+    #[test]
+    fn the_fourth_storage_joins_and_somebody_falls_out_of_each_arc_it_comes_into() {
+        let mut arcs = ring_of(&[(100, 1), (200, 2), (300, 3)], 3);
+        let goal = Goal::of(&arcs).with(Position(150), member(4)).unwrap();
+        let told = story(&goal, &mut arcs);
+        assert_eq!(
+            told,
+            [
+                "200 split at 150",
+                "100 teach, grow 4 at 3",
+                "100 sync, shrink 3",
+                "150 teach, grow 4 at 0",
+                "150 sync, shrink 1",
+                "300 teach, grow 4 at 3",
+                "300 sync, shrink 2",
+            ]
+        );
+        assert_eq!(members(&arcs)[1], (150, vec![4, 2, 3]));
+    }
+
+    #[test]
+    fn a_storage_leaves_and_its_arc_becomes_part_of_the_next() {
+        let mut arcs = ring_of(&[(100, 1), (150, 4), (200, 2), (300, 3)], 3);
+        let goal = Goal::of(&arcs).without(StorageId(4)).unwrap();
+        let told = story(&goal, &mut arcs);
+        assert_eq!(told.last().map(String::as_str), Some("200 absorb"));
+        let ends: Vec<u64> = arcs.iter().map(|a| a.span.to.0).collect();
+        assert_eq!(ends, [100, 200, 300]);
+        assert!(arcs.iter().all(|a| a.members.len() == 3 && !a.has(StorageId(4))));
+    }
+
+    #[test]
+    fn the_last_storage_does_not_leave() {
+        let arcs = ring_of(&[(100, 1)], 3);
+        assert_eq!(Goal::of(&arcs).without(StorageId(1)), Err(NoGoal::LastStorage));
+    }
+
+    #[test]
+    fn with_two_members_every_grow_is_synced_first() {
+        let mut arcs = ring_of(&[(100, 1), (200, 2)], 3);
+        let goal = Goal::of(&arcs).with(Position(300), member(3)).unwrap();
+        let told = story(&goal, &mut arcs);
+        assert!(
+            told.iter().filter(|t| t.contains("grow")).all(|t| t.contains("sync, teach, grow")),
+            "{told:?}"
+        );
+    }
+
+    #[test]
+    fn copies_follow_the_wish_up_and_down() {
+        let mut arcs = ring_of(&[(100, 1), (200, 2), (300, 3), (400, 4), (500, 5)], 3);
+        for copies in [5, 1, 3] {
+            let goal = Goal::of(&arcs).with_copies(copies);
+            story(&goal, &mut arcs);
+            assert!(
+                arcs.iter().all(|a| a.copies == copies && a.members.len() == usize::from(copies))
+            );
+            assert!(arcs.iter().all(|a| a.first().storage == goal.target(a.span.to)[0].storage));
+        }
+    }
+
+    #[test]
+    fn copies_go_to_other_zones_first() {
+        let zoned = |n: u128, zone: &str| Member { zone: zone.into(), ..member(n) };
+        let places = [(1, "a"), (2, "a"), (3, "b"), (4, "a"), (5, "c")];
+        let places: Vec<_> =
+            places.iter().map(|(n, z)| (Position(*n as u64 * 100), zoned(*n, z))).collect();
+        let goal = Goal { places, copies: 3 };
+        let target =
+            |end| goal.target(Position(end)).iter().map(|m| m.storage.0).collect::<Vec<_>>();
+        assert_eq!(target(100), [1, 3, 5]);
+        assert_eq!(target(300), [3, 4, 5]);
+        assert_eq!(Goal { copies: 4, ..goal.clone() }.target(Position(100)).len(), 4);
+    }
+
+    /// Wherever a router dies, the next one finishes or undoes what it finds: from any state on the way, the goal that the
+    /// arcs stand for is reached, and so is any other goal.
+    #[test]
+    fn from_every_half_done_state_the_ring_becomes_whole() {
+        let start = ring_of(&[(100, 1), (200, 2), (300, 3), (400, 4)], 3);
+        let wishes = [
+            Goal::of(&start).with(Position(250), member(5)).unwrap(),
+            Goal::of(&start).without(StorageId(2)).unwrap(),
+            Goal::of(&start).with_copies(1),
+            Goal::of(&start).with_place(StorageId(2), Position(220)).unwrap(),
+            Goal::of(&start).with_place(StorageId(2), Position(150)).unwrap(),
+        ];
+        for first in &wishes {
+            let mut steps = 0;
+            loop {
+                let mut arcs = start.clone();
+                let mut taken = 0;
+                while taken < steps {
+                    let Some(step) = first.step(&arcs) else { break };
+                    apply(&mut arcs, &step);
+                    taken += 1;
+                }
+                for second in wishes.iter().cloned().chain([Goal::of(&arcs)]) {
+                    let mut arcs = arcs.clone();
+                    story(&second, &mut arcs);
+                    let ends: Vec<Position> = arcs.iter().map(|a| a.span.to).collect();
+                    let places: Vec<Position> = second.places.iter().map(|(p, _)| *p).collect();
+                    assert_eq!(ends, places, "after {steps} steps");
+                    for arc in &arcs {
+                        let target: Vec<_> =
+                            second.target(arc.span.to).iter().map(|m| m.storage).collect();
+                        assert!(
+                            arc.members.len() == target.len() && target.iter().all(|t| arc.has(*t))
+                        );
+                        assert_eq!(arc.first().storage, target[0]);
+                        assert!(arc.filling.is_none() && arc.sealed.is_none());
+                    }
+                }
+                if taken < steps {
+                    break;
+                }
+                steps += 1;
+            }
+        }
+    }
+
+    fn apply(arcs: &mut Vec<RingArc>, step: &Step) {
+        if let Decree::Absorb { lower } = &step.decree {
+            arcs.retain(|arc| arc != lower);
+        }
+        arcs.retain(|arc| arc != &step.arc);
+        arcs.extend(step.decree.next(&step.arc).unwrap());
+        arcs.sort_by_key(|arc| arc.span.to);
+    }
+}

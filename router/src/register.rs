@@ -1,0 +1,550 @@
+//! Getting and changing one key: asks, hears, and does what [`crate::change`] and [`crate::get`] decide.
+//!
+//! Every try lives in one epoch of one arc. Whatever goes wrong with it, silence, a newer arc, a higher ballot, the next try
+//! starts afresh from what was learned, with the same operation id; and no operation is tried for longer than its patience.
+
+use crate::{
+    change::{Accept, Change, Decision, Prepare},
+    get::{Get, Seen},
+    router::Router,
+    tally::Verdict,
+    transport::{Silence, Transport, lines::Heard},
+    walk::NoRing,
+};
+use futures_util::StreamExt;
+use minor_protocol::{
+    Ballot, Key, Operation, Refusal, Reply, Request, RingArc, Span, Stamp, State, StorageId,
+    message::{Outcome, Proposed, Show, Shown, ShownContent},
+    record::Header,
+};
+use tokio::time::{Duration, Instant};
+
+/// What became of a change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Changed {
+    /// It is done, and this is the stamp it left.
+    Done(Stamp),
+    /// There was nothing to do.
+    Kept,
+    /// The expectation is not met; this is the stamp of the value that is there, if any.
+    NotMet(Option<Stamp>),
+}
+
+/// Why a change has no outcome.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum NotChanged {
+    /// Nothing was changed, now or later.
+    #[error("key '{key}' was not changed: {why}")]
+    NotDone {
+        /// The key.
+        key: Key,
+        /// What stood in the way.
+        why: Trouble,
+    },
+    /// It may have been done, or may still be: read before you write again.
+    #[error(
+        "nobody can tell whether key '{key}' was changed: {why}. Read it before you change it again."
+    )]
+    Unknown {
+        /// The key.
+        key: Key,
+        /// What stood in the way.
+        why: Trouble,
+    },
+}
+
+/// Why a key could not be read.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("key '{key}' could not be read: {why}")]
+pub struct NotRead {
+    /// The key.
+    pub key: Key,
+    /// What stood in the way.
+    pub why: Trouble,
+}
+
+/// What stood in the way of the last try.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Trouble {
+    /// The ring was not found.
+    #[error(transparent)]
+    NoRing(#[from] NoRing),
+    /// Fewer than a majority of the arc's storages answered.
+    #[error("{heard} of {of} storages of {span} answered within {tried_ms} ms; last: {last}")]
+    NoMajority {
+        /// The arc.
+        span: Span,
+        /// How many answered yes.
+        heard: usize,
+        /// How many there are.
+        of: usize,
+        /// How long it was tried.
+        tried_ms: u64,
+        /// The last no, or silence.
+        last: String,
+    },
+    /// Others changed the key all the time.
+    #[error("others were always faster, for {tried_ms} ms")]
+    Contention {
+        /// How long it was tried.
+        tried_ms: u64,
+    },
+    /// So many others have changed the key that nobody can tell.
+    #[error("too many others changed it meanwhile")]
+    Forgotten,
+    /// The disks are full.
+    #[error("the disk of storage {0} is nearly full")]
+    Full(StorageId),
+}
+
+/// One try's end, if it is not the answer.
+pub(crate) enum Again {
+    /// A newer arc, or a higher ballot, is known now: at once.
+    Wiser,
+    /// Something was in the way that time may clear.
+    Later(Trouble),
+}
+
+/// How a reading or a round of one epoch went.
+type Tried<T> = Result<T, Again>;
+
+impl<T: Transport> Router<T> {
+    /// The state of a key, linearizably; none if there is no value.
+    pub async fn get(&self, key: &Key) -> Result<Option<State>, NotRead> {
+        let no = |why| NotRead { key: key.clone(), why };
+        let mut tries = Tries::new(self.core.patience.operation_ms);
+        loop {
+            let arc = self.arc_of(key, &mut tries).await.map_err(no)?;
+            match self.try_get(key, &arc, &mut tries).await {
+                Ok(state) => return Ok(state.filter(|s| s.header.is_alive(self.now_ms()))),
+                Err(again) => self.or_give_up(again, &mut tries).await.map_err(no)?,
+            }
+        }
+    }
+
+    async fn try_get(&self, key: &Key, arc: &RingArc, tries: &mut Tries) -> Tried<Option<State>> {
+        let asked = self.turn(arc.members.len());
+        let said = arc.members.iter().cloned().enumerate().map(|(n, member)| {
+            // One shows the value, the others that it is the same.
+            let show = if n == asked { Show::Whole } else { Show::Header };
+            (member, Request::Read { key: key.clone(), epoch: arc.epoch, show })
+        });
+        let mut answers = self.say_all(said);
+        let mut get = Get::of(arc.members.len());
+        let mut count = Count::of(arc);
+        while let Some((from, heard)) = answers.next().await {
+            count.hear(self, from, &heard);
+            match get.hear(from, heard.ok()) {
+                Verdict::Pending => {}
+                Verdict::OutOfReach => return Err(count.again(tries)),
+                Verdict::Reached => break,
+            }
+        }
+        let value_of = |seen: Shown| match seen.content {
+            ShownContent::Whole(state) => Some(state),
+            ShownContent::Header(header, 0) => Some(State { header, value: vec![] }),
+            ShownContent::Header(..) => None,
+        };
+        match get.decide(arc.epoch) {
+            Seen::Absent => Ok(None),
+            Seen::Settled(shown, holders) => {
+                let ballot = shown.ballot;
+                match value_of(shown) {
+                    Some(state) => Ok(Some(state)),
+                    // The one who was asked for the value is not among the first: ask one who was.
+                    None => self.fetch(key, arc, ballot, &holders).await.map(Some),
+                }
+            }
+            Seen::Help(..) if crate::mutant::is("M7") => Ok(self.any_newest(&get, arc, key).await),
+            Seen::Help(shown, holders) => {
+                let ballot = shown.ballot;
+                let state = match value_of(shown) {
+                    Some(state) => state,
+                    None => self.fetch(key, arc, ballot, &holders).await?,
+                };
+                match self.have_accepted(key, arc, ballot, &state, &holders, None, tries).await {
+                    Ok(()) => Ok(Some(state)),
+                    // A refusal would be repeated for ever by a dead router's promise: identity goes above it.
+                    Err(_) => self.identity_at(key, arc, tries).await,
+                }
+            }
+            Seen::Unclear => self.identity_at(key, arc, tries).await,
+        }
+    }
+
+    /// What the mutant that reads without help would believe.
+    async fn any_newest(&self, get: &Get, arc: &RingArc, key: &Key) -> Option<State> {
+        let all: Vec<StorageId> = arc.members.iter().map(|m| m.storage).collect();
+        self.fetch(key, arc, get.newest_ballot(), &all).await.ok()
+    }
+
+    /// The state at exactly this ballot, from one who showed it.
+    pub(crate) async fn fetch(
+        &self,
+        key: &Key,
+        arc: &RingArc,
+        ballot: Ballot,
+        from: &[StorageId],
+    ) -> Tried<State> {
+        for member in arc.members.iter().filter(|m| from.contains(&m.storage)) {
+            let read = Request::Read { key: key.clone(), epoch: arc.epoch, show: Show::Whole };
+            let heard = self.say(member, read).await;
+            self.take_in(arc, member.storage, &heard);
+            if let Ok(Ok(Reply::Found { shown: Some(shown) })) = heard
+                && shown.ballot == ballot
+                && let ShownContent::Whole(state) = shown.content
+            {
+                return Ok(state);
+            }
+        }
+        Err(Again::Wiser)
+    }
+
+    async fn identity_at(
+        &self,
+        key: &Key,
+        arc: &RingArc,
+        tries: &mut Tries,
+    ) -> Tried<Option<State>> {
+        let mut change = None;
+        let found = self
+            .try_change(key, arc, &Operation::IDENTITY, &mut change, Show::Whole, tries)
+            .await?;
+        match found {
+            Ended::Seen(_, header, state) => match state {
+                Some(state) => Ok(Some(state)),
+                None => Ok(header.content.is_none().then_some(State { header: *header, value: vec![] })),
+            },
+            Ended::NeedValue => Err(Again::Wiser),
+        }
+    }
+
+    /// Changes a key; what it comes to is true at some moment between the call and the return.
+    pub async fn change(&self, key: &Key, operation: Operation) -> Result<Changed, NotChanged> {
+        let mut tries = Tries::new(self.core.patience.operation_ms);
+        let mut change = None;
+        let mut show = if operation == Operation::IDENTITY { Show::Whole } else { Show::Header };
+        loop {
+            let maybe = change.as_ref().is_some_and(|c: &Change| c.may_be_applied);
+            let no = |why| {
+                let key = key.clone();
+                if maybe {
+                    NotChanged::Unknown { key, why }
+                } else {
+                    NotChanged::NotDone { key, why }
+                }
+            };
+            let arc = self.arc_of(key, &mut tries).await.map_err(no)?;
+            let tried = self.try_change(key, &arc, &operation, &mut change, show, &mut tries).await;
+            let maybe = change.as_ref().is_some_and(|c| c.may_be_applied);
+            let no = |why| {
+                let key = key.clone();
+                if maybe {
+                    NotChanged::Unknown { key, why }
+                } else {
+                    NotChanged::NotDone { key, why }
+                }
+            };
+            match tried {
+                Ok(Ended::NeedValue) => show = Show::Whole,
+                Ok(Ended::Seen(outcome, header, _)) => {
+                    let alive = header.is_alive(self.now_ms());
+                    return match outcome {
+                        Outcome::Done => Ok(Changed::Done(done_stamp(&change, &header))),
+                        Outcome::Kept => Ok(Changed::Kept),
+                        Outcome::NotMet => Ok(Changed::NotMet(header.stamp().filter(|_| alive))),
+                        Outcome::Unknown => {
+                            Err(NotChanged::Unknown { key: key.clone(), why: Trouble::Forgotten })
+                        }
+                    };
+                }
+                Err(again) => self.or_give_up(again, &mut tries).await.map_err(no)?,
+            }
+        }
+    }
+
+    /// Renews whatever is there at a new ballot, the whole round in this arc's epoch.
+    pub(crate) async fn renew(&self, key: &Key, arc: &RingArc) -> Tried<()> {
+        let mut tries = Tries::new(self.core.patience.operation_ms);
+        loop {
+            let mut change = None;
+            match self
+                .try_change(key, arc, &Operation::IDENTITY, &mut change, Show::Whole, &mut tries)
+                .await
+            {
+                Ok(_) => return Ok(()),
+                Err(again) => {
+                    if self.arc_in_memory(key).is_none_or(|now| !now.is_same_slot(arc)) {
+                        return Err(Again::Wiser);
+                    }
+                    self.or_give_up(again, &mut tries).await.map_err(Again::Later)?;
+                }
+            }
+        }
+    }
+
+    /// One round of a change, in one epoch.
+    async fn try_change(
+        &self,
+        key: &Key,
+        arc: &RingArc,
+        operation: &Operation,
+        change: &mut Option<Change>,
+        show: Show,
+        tries: &mut Tries,
+    ) -> Tried<Ended> {
+        let ballot = self.ballot(arc.epoch);
+        // A change that nobody can have applied yet is still at its first round.
+        let change = match change {
+            Some(change) if change.may_be_applied => change,
+            fresh => fresh.insert(Change {
+                operation: operation.clone(),
+                id: ballot,
+                may_be_applied: false,
+            }),
+        };
+        if arc.members.len() == 1 {
+            return self.change_in_one_step(key, arc, ballot, change, tries).await;
+        }
+        let prepare = |member: &minor_protocol::Member| {
+            (member.clone(), Request::Prepare { key: key.clone(), ballot, show })
+        };
+        let mut answers = self.say_all(arc.members.iter().map(prepare));
+        let mut round = Prepare::of(arc.members.len());
+        let mut count = Count::of(arc);
+        while let Some((from, heard)) = answers.next().await {
+            count.hear(self, from, &heard);
+            match round.hear(from, heard.ok()) {
+                Verdict::Pending => {}
+                Verdict::OutOfReach => return Err(count.again(tries)),
+                Verdict::Reached => break,
+            }
+        }
+        match round.decide(change, self.now_ms()) {
+            Decision::NeedValue => Ok(Ended::NeedValue),
+            Decision::Answer(outcome, header) => {
+                Ok(Ended::Seen(outcome, Box::new(header), round.newest_state()))
+            }
+            Decision::Accept(outcome, state) => {
+                let (epoch_now, arc_now) = self.epoch_for_accept(key, arc);
+                let ballot = Ballot { epoch: epoch_now, ..ballot };
+                change.may_be_applied = true;
+                let unchanged = outcome != Outcome::Done || change.operation == Operation::IDENTITY;
+                let held = round.newest_ballot().filter(|_| unchanged && outcome != Outcome::Done);
+                let holders = held.map(|held| round.holders(held)).unwrap_or_default();
+                self.have_accepted(key, &arc_now, ballot, &state, &holders, held, tries).await?;
+                let header = Box::new(state.header.clone());
+                Ok(Ended::Seen(outcome, header, Some(state)))
+            }
+        }
+    }
+
+    /// The epoch an accept is sent in: that of its prepare. (The mutant takes the newest it has heard of.)
+    fn epoch_for_accept(&self, key: &Key, arc: &RingArc) -> (u64, RingArc) {
+        if crate::mutant::is("M2")
+            && let Some(now) = self.arc_in_memory(key)
+        {
+            return (now.epoch, now);
+        }
+        (arc.epoch, arc.clone())
+    }
+
+    /// Has a majority accept a state. Those known to hold it at `held` are not sent its bytes again.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "the parts of one message, and who is to have which form of it"
+    )]
+    async fn have_accepted(
+        &self,
+        key: &Key,
+        arc: &RingArc,
+        ballot: Ballot,
+        state: &State,
+        holders: &[StorageId],
+        held: Option<Ballot>,
+        tries: &mut Tries,
+    ) -> Tried<()> {
+        let accept = |member: &minor_protocol::Member| {
+            let state = match held {
+                Some(held) if holders.contains(&member.storage) => Proposed::Held(held),
+                _ => Proposed::State(state.clone()),
+            };
+            (member.clone(), Request::Accept { key: key.clone(), ballot, state })
+        };
+        let mut answers = self.say_all(arc.members.iter().map(accept));
+        let mut vote = Accept::of(arc.members.len());
+        let mut count = Count::of(arc);
+        while let Some((from, heard)) = answers.next().await {
+            count.hear(self, from, &heard);
+            match vote.hear(heard.ok()) {
+                Verdict::Pending => {}
+                Verdict::OutOfReach => return Err(count.again(tries)),
+                Verdict::Reached => return Ok(()),
+            }
+        }
+        unreachable!("a vote is decided when all have answered")
+    }
+
+    async fn change_in_one_step(
+        &self,
+        key: &Key,
+        arc: &RingArc,
+        ballot: Ballot,
+        change: &mut Change,
+        tries: &mut Tries,
+    ) -> Tried<Ended> {
+        let id = if change.may_be_applied { change.id } else { ballot };
+        let operation = change.operation.clone();
+        let request =
+            Request::Change { key: key.clone(), ballot, id, now_ms: self.now_ms(), operation };
+        let member = arc.first();
+        let heard = self.say(member, request).await;
+        let mut count = Count::of(arc);
+        count.hear(self, member.storage, &heard);
+        match heard {
+            Ok(Ok(Reply::Changed { outcome, shown, .. })) => {
+                let (header, state) = match shown.map(|s| s.content) {
+                    Some(ShownContent::Whole(state)) => (state.header.clone(), Some(state)),
+                    Some(ShownContent::Header(header, _)) => (header, None),
+                    None => (Header::default(), None),
+                };
+                Ok(Ended::Seen(outcome, Box::new(header), state))
+            }
+            Ok(Err(_)) => Err(count.again(tries)),
+            Ok(Ok(_)) | Err(_) => {
+                change.may_be_applied = true;
+                change.id = id;
+                Err(count.again(tries))
+            }
+        }
+    }
+
+    /// The arc of a key: the one in memory, or what a walk finds.
+    async fn arc_of(&self, key: &Key, tries: &mut Tries) -> Result<RingArc, Trouble> {
+        if let Some(arc) = self.arc_in_memory(key) {
+            return Ok(arc);
+        }
+        loop {
+            match self.find(key.position()).await {
+                Ok(arc) => return Ok(arc),
+                Err(no_ring) if tries.over() => return Err(no_ring.into()),
+                Err(_) => {
+                    tries.tried += 1;
+                    self.pause(tries.tried).await;
+                }
+            }
+        }
+    }
+
+    /// Waits until the next try is due, or gives up.
+    async fn or_give_up(&self, again: Again, tries: &mut Tries) -> Result<(), Trouble> {
+        tries.tried += 1;
+        match again {
+            Again::Wiser if !tries.over() => {
+                // Two that are both always wiser would chase each other.
+                if tries.tried > 3 {
+                    self.pause(tries.tried).await;
+                }
+                Ok(())
+            }
+            Again::Wiser => Err(Trouble::Contention { tried_ms: tries.ms() }),
+            Again::Later(trouble) if tries.over() => Err(trouble),
+            Again::Later(trouble) => {
+                if matches!(trouble, Trouble::NoMajority { .. }) && tries.tried.is_multiple_of(3) {
+                    // Perhaps everybody who kept the arc is gone, and others keep it now.
+                    self.refresh().await;
+                }
+                self.pause(tries.tried).await;
+                Ok(())
+            }
+        }
+    }
+}
+
+/// What one round came to.
+enum Ended {
+    /// The outcome, and what the key holds: its value too if it was shown.
+    Seen(Outcome, Box<Header>, Option<State>),
+    /// Another round, with values.
+    NeedValue,
+}
+
+fn done_stamp(change: &Option<Change>, header: &Header) -> Stamp {
+    // Done now, the change is the last; done by an earlier round, it may have been followed by others.
+    let own = change.as_ref().map(|c| c.id).filter(|id| header.remembers(*id));
+    Stamp(own.or(header.recent.last().copied()).unwrap_or_default())
+}
+
+/// How often and how long something has been tried.
+pub(crate) struct Tries {
+    begun: Instant,
+    limit: Duration,
+    tried: u32,
+}
+
+impl Tries {
+    pub(crate) fn new(limit_ms: u64) -> Self {
+        Self { begun: Instant::now(), limit: Duration::from_millis(limit_ms), tried: 0 }
+    }
+
+    fn over(&self) -> bool {
+        self.begun.elapsed() >= self.limit
+    }
+
+    fn ms(&self) -> u64 {
+        u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+}
+
+/// Who answered what in one round, for what to do next and for what to say when it is given up.
+struct Count<'a> {
+    arc: &'a RingArc,
+    ayes: usize,
+    wiser: bool,
+    last: String,
+    full: Option<StorageId>,
+}
+
+impl<'a> Count<'a> {
+    fn of(arc: &'a RingArc) -> Self {
+        Self { arc, ayes: 0, wiser: false, last: "silence".into(), full: None }
+    }
+
+    fn hear<T: Transport>(&mut self, router: &Router<T>, from: StorageId, heard: &Heard) {
+        router.take_in(self.arc, from, heard);
+        let address = || self.arc.member(from).map_or("?", |m| m.address.as_str()).to_owned();
+        match heard {
+            Ok(Ok(_)) => self.ayes += 1,
+            Ok(Err(refusal)) => {
+                self.wiser |= matches!(refusal, Refusal::Stale { .. } | Refusal::Refused { .. });
+                if *refusal == Refusal::Full {
+                    self.full = Some(from);
+                }
+                self.last = format!("{}: {refusal}", address());
+            }
+            Err(
+                silence @ (Silence::Unreachable(_) | Silence::TooLate(_) | Silence::Garbled(_)),
+            ) => {
+                self.last = format!("{}: {silence}", address());
+            }
+        }
+    }
+
+    fn again(self, tries: &Tries) -> Again {
+        if self.wiser {
+            return Again::Wiser;
+        }
+        Again::Later(match self.full {
+            Some(storage) => Trouble::Full(storage),
+            None => Trouble::NoMajority {
+                span: self.arc.span,
+                heard: self.ayes,
+                of: self.arc.members.len(),
+                tried_ms: tries.ms(),
+                last: self.last,
+            },
+        })
+    }
+}

@@ -1,0 +1,167 @@
+//! A router: what it remembers, and the small things everything else is made of.
+
+use crate::{
+    ring::Ring,
+    transport::{
+        Transport,
+        lines::{Heard, Lines},
+    },
+};
+use futures_util::{FutureExt, future::LocalBoxFuture, stream::FuturesUnordered};
+use minor_protocol::{
+    Ballot, HybridClock, Key, Member, Refusal, Request, RingArc, RingId, StorageId,
+};
+use std::{
+    cell::{Cell, RefCell},
+    rc::Rc,
+    time::Duration,
+};
+
+/// How patient a router is.
+#[derive(Clone, Copy, Debug)]
+pub struct Patience {
+    /// How long one operation is tried.
+    pub operation_ms: u64,
+    /// How long a change of the ring waits for one step before it says what stands in the way.
+    pub step_ms: u64,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self { operation_ms: 10_000, step_ms: 30_000 }
+    }
+}
+
+/// A router. It lives on one thread, and clones share everything.
+pub struct Router<T> {
+    pub(crate) core: Rc<Core<T>>,
+}
+
+impl<T> Clone for Router<T> {
+    fn clone(&self) -> Self {
+        Self { core: Rc::clone(&self.core) }
+    }
+}
+
+/// Answers of several storages, as they come.
+pub(crate) type Answers = FuturesUnordered<LocalBoxFuture<'static, (StorageId, Heard)>>;
+
+/// What all clones share.
+pub(crate) struct Core<T> {
+    pub(crate) lines: Rc<Lines<T>>,
+    pub(crate) ring: RefCell<Ring>,
+    clock: RefCell<HybridClock>,
+    /// Drawn anew at each start, so that no two routers share a ballot.
+    name: u64,
+    /// Addresses the user named.
+    pub(crate) seeds: RefCell<Vec<String>>,
+    pub(crate) patience: Patience,
+    /// Whom to ask for the value next: it goes round.
+    turn: Cell<usize>,
+}
+
+impl<T: Transport> Router<T> {
+    /// A router that knows nothing but these addresses.
+    pub fn new(transport: T, seeds: Vec<String>, patience: Patience) -> Self {
+        let name = transport.chance(u64::MAX);
+        let core = Core {
+            lines: Lines::new(transport),
+            ring: RefCell::default(),
+            clock: RefCell::default(),
+            name,
+            seeds: RefCell::new(seeds),
+            patience,
+            turn: Cell::new(0),
+        };
+        Self { core: Rc::new(core) }
+    }
+
+    /// The ring it talks to, once it knows.
+    pub fn ring_id(&self) -> Option<RingId> {
+        self.core.lines.ring()
+    }
+
+    /// The arcs it remembers.
+    pub fn arcs(&self) -> Vec<RingArc> {
+        self.core.ring.borrow().arcs()
+    }
+
+    /// Forgets the arcs, as if it had just started.
+    pub fn forget(&self) {
+        self.core.ring.borrow_mut().clear();
+    }
+
+    pub(crate) fn now_ms(&self) -> u64 {
+        self.core.lines.transport().now_ms()
+    }
+
+    /// A ballot above all that were given or heard of.
+    pub(crate) fn ballot(&self, epoch: u64) -> Ballot {
+        let clock = self.core.clock.borrow_mut().tick(self.now_ms());
+        Ballot { epoch, clock, router: self.core.name, seq: 0 }
+    }
+
+    /// Something stood in the way: the next ballot goes above it.
+    pub(crate) fn see(&self, ballot: Ballot) {
+        self.core.clock.borrow_mut().see(ballot.clock);
+    }
+
+    pub(crate) fn arc_in_memory(&self, key: &Key) -> Option<RingArc> {
+        self.core.ring.borrow().arc_at(key.position()).cloned()
+    }
+
+    /// Hears of an arc that somebody has adopted.
+    pub(crate) fn learn(&self, arc: &RingArc) {
+        self.core.ring.borrow_mut().learn(arc);
+    }
+
+    /// Says something to one storage.
+    pub(crate) fn say(
+        &self,
+        to: &Member,
+        request: Request,
+    ) -> impl Future<Output = Heard> + use<T> {
+        self.core.lines.say(to, request)
+    }
+
+    /// Says something to each of these, and gives the answers as they come.
+    pub(crate) fn say_all(&self, to: impl IntoIterator<Item = (Member, Request)>) -> Answers {
+        to.into_iter()
+            .map(|(member, request)| {
+                let heard = self.say(&member, request);
+                async move { (member.storage, heard.await) }.boxed_local()
+            })
+            .collect()
+    }
+
+    /// Takes from an answer what it tells beside the answer itself: newer arcs, higher ballots, storages that lag.
+    pub(crate) fn take_in(&self, arc: &RingArc, from: StorageId, heard: &Heard) -> Option<()> {
+        let Ok(Err(refusal)) = heard else { return None };
+        match refusal {
+            Refusal::Refused { highest } => self.see(*highest),
+            Refusal::Stale { arc } => self.learn(arc),
+            Refusal::Behind { .. } => {
+                // It lags: teach it what the others have adopted. Whoever asked does not wait for it.
+                if let Some(member) = arc.member(from) {
+                    drop(self.say(member, Request::Learn { arcs: vec![arc.clone()] }));
+                }
+            }
+            _ => {}
+        }
+        Some(())
+    }
+
+    /// A place in a turn that goes round.
+    pub(crate) fn turn(&self, of: usize) -> usize {
+        let turn = self.core.turn.get();
+        self.core.turn.set(turn.wrapping_add(1));
+        turn % of
+    }
+
+    /// Waits a little before the next try, longer with every one, and never as long as another router would.
+    pub(crate) async fn pause(&self, tries: u32) {
+        let most = 2_u64.saturating_mul(1 << tries.min(9));
+        let wait = 1 + self.core.lines.transport().chance(most.min(500));
+        tokio::time::sleep(Duration::from_millis(wait)).await;
+    }
+}

@@ -1,0 +1,195 @@
+//! One line per storage: what is said while an ask is under way gathers, and goes out as one.
+//!
+//! Alone, a request leaves at once. Under load, batches grow by themselves to as much as fits, and a storage makes a whole
+//! batch durable with one flush: that is all the pipelining there is.
+
+use super::{Silence, Transport};
+use minor_protocol::{
+    Answer, Answers, Ask, Member, Request, RingId, StorageId, limits, message::Proposed,
+};
+use std::{
+    cell::RefCell,
+    collections::{BTreeMap, VecDeque},
+    rc::Rc,
+};
+use tokio::sync::oneshot;
+
+/// An answer of yes or no, or none.
+pub type Heard = Result<Answer, Silence>;
+
+/// Asks under way to one storage at a time: one that is worked on, one on its way.
+const UNDER_WAY: usize = 2;
+/// Requests one line holds before it refuses more: so that a storage that hangs does not take the memory of its router.
+const WAITING: usize = 20_000;
+
+/// The lines to all storages.
+pub struct Lines<T> {
+    transport: T,
+    ring: RefCell<Option<RingId>>,
+    lines: RefCell<BTreeMap<StorageId, Line>>,
+}
+
+#[derive(Default)]
+struct Line {
+    address: String,
+    waiting: VecDeque<Waiting>,
+    under_way: usize,
+    /// The most starts heard of.
+    starts: u64,
+}
+
+struct Waiting {
+    request: Request,
+    bytes: usize,
+    tell: oneshot::Sender<Heard>,
+}
+
+impl<T: Transport> Lines<T> {
+    /// Lines over this transport.
+    pub fn new(transport: T) -> Rc<Self> {
+        Rc::new(Self { transport, ring: RefCell::default(), lines: RefCell::default() })
+    }
+
+    /// The transport.
+    pub fn transport(&self) -> &T {
+        &self.transport
+    }
+
+    /// The ring that every ask names.
+    pub fn ring(&self) -> Option<RingId> {
+        *self.ring.borrow()
+    }
+
+    /// From now on every ask names this ring.
+    pub fn set_ring(&self, ring: RingId) {
+        *self.ring.borrow_mut() = Some(ring);
+    }
+
+    /// Says one thing to a storage. Dropping the future does not take it back.
+    pub fn say(
+        self: &Rc<Self>,
+        to: &Member,
+        request: Request,
+    ) -> impl Future<Output = Heard> + use<T> {
+        let (tell, told) = oneshot::channel();
+        let bytes = weight(&request);
+        let start = {
+            let mut lines = self.lines.borrow_mut();
+            let line = lines.entry(to.storage).or_default();
+            line.address.clone_from(&to.address);
+            if line.waiting.len() < WAITING {
+                line.waiting.push_back(Waiting { request, bytes, tell });
+            }
+            let start = line.under_way < UNDER_WAY;
+            line.under_way += usize::from(start);
+            start
+        };
+        if start {
+            tokio::task::spawn_local(Rc::clone(self).pump(to.storage));
+        }
+        async move {
+            told.await.unwrap_or_else(|_| Err(Silence::Unreachable("too much waits for it".into())))
+        }
+    }
+
+    /// Asks whoever is at an address something by itself, without a line: before it is known who that is.
+    pub async fn ask_stranger(&self, address: &str, ask: Ask) -> Result<Answers, Silence> {
+        self.transport.ask(address, ask).await
+    }
+
+    /// How often a storage was started, as far as was heard.
+    pub fn starts(&self, storage: StorageId) -> u64 {
+        self.lines.borrow().get(&storage).map_or(0, |line| line.starts)
+    }
+
+    /// Heard from a storage, or of it, that it was started this often.
+    pub fn heard_starts(&self, storage: StorageId, starts: u64) {
+        let mut lines = self.lines.borrow_mut();
+        let line = lines.entry(storage).or_default();
+        line.starts = line.starts.max(starts);
+    }
+
+    /// Sends what waits until nothing does.
+    async fn pump(self: Rc<Self>, storage: StorageId) {
+        // One turn of the loop that runs all tasks: whatever is said in this turn goes out together.
+        tokio::task::yield_now().await;
+        loop {
+            let Some((address, ask, tells)) = self.gather(storage) else { return };
+            let count = ask.requests.len();
+            let heard = self.transport.ask(&address, ask).await;
+            let heard = match heard {
+                Ok(answers) if answers.answers.len() != count => Err(Silence::Garbled(format!(
+                    "{} answers to {count} requests",
+                    answers.answers.len()
+                ))),
+                other => other,
+            };
+            match heard {
+                Ok(answers) => {
+                    if answers.storage == storage {
+                        self.heard_starts(storage, answers.starts);
+                    }
+                    // Whoever has stopped waiting need not be told.
+                    tells
+                        .into_iter()
+                        .zip(answers.answers)
+                        .for_each(|(tell, a)| drop(tell.send(Ok(a))));
+                }
+                Err(silence) => {
+                    tells.into_iter().for_each(|tell| drop(tell.send(Err(silence.clone()))));
+                }
+            }
+        }
+    }
+
+    fn gather(&self, storage: StorageId) -> Option<(String, Ask, Vec<oneshot::Sender<Heard>>)> {
+        let mut lines = self.lines.borrow_mut();
+        let line = lines.get_mut(&storage)?;
+        let (mut requests, mut tells, mut bytes) = (vec![], vec![], 0);
+        while let Some(next) = line.waiting.front() {
+            let fits =
+                requests.len() < limits::ASK_REQUESTS && bytes + next.bytes <= limits::ASK_BYTES;
+            if !fits && !requests.is_empty() {
+                break;
+            }
+            let Waiting { request, bytes: more, tell } = line.waiting.pop_front()?;
+            bytes += more;
+            requests.push(request);
+            tells.push(tell);
+        }
+        if requests.is_empty() {
+            line.under_way -= 1;
+            return None;
+        }
+        let ask = Ask {
+            storage: Some(storage),
+            ring: *self.ring.borrow(),
+            starts: line.starts,
+            requests,
+        };
+        Some((line.address.clone(), ask, tells))
+    }
+}
+
+/// About how many bytes a request takes on the wire.
+fn weight(request: &Request) -> usize {
+    match request {
+        Request::Accept { key, state: Proposed::State(state), .. } => {
+            200 + key.as_str().len() + state.value.len()
+        }
+        Request::Copy { key, record, .. } => 200 + key.as_str().len() + record.state.value.len(),
+        Request::Change { key, operation, .. } => {
+            let value = match &operation.wish {
+                minor_protocol::Wish::Set { value, .. } => value.len(),
+                _ => 0,
+            };
+            200 + key.as_str().len() + value
+        }
+        Request::Prepare { key, .. } | Request::Accept { key, .. } | Request::Read { key, .. } => {
+            80 + key.as_str().len()
+        }
+        Request::Drop { dead, .. } => dead.iter().map(|d| 60 + d.key.as_str().len()).sum(),
+        Request::Learn { arcs } => arcs.len() * 1_000,
+        _ => 2_000,
+    }
+}

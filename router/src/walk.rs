@@ -1,0 +1,300 @@
+//! Finding the ring from any one of its storages.
+//!
+//! A storage knows the arcs it keeps and the ones it left, and a few neighbours. The walk asks one, goes on from the end of
+//! what is known to whoever keeps the arc that starts there, and so on until the ring closes:
+//!
+//! ```text
+//!        ask A: it keeps (d,a] (c,d] (b,c]
+//!            └▶ nothing is known behind a: ask A's neighbours, then whoever else was heard of
+//!                   └▶ B keeps (a,b]: the ring is closed
+//! ```
+//!
+//! What it saw is remembered, so the next operation needs no walk; and what it finds wrong on the way, a storage that names
+//! another neighbour than the ring shows, it mends.
+
+use crate::{
+    router::Router,
+    transport::{Silence, Transport},
+};
+use minor_protocol::{
+    Ask, Member, Position, Reply, Request, RingArc, RingId, StorageId,
+    limits::SUCCESSORS,
+    message::{Hello, Neighbour},
+};
+use std::collections::{BTreeMap, VecDeque};
+
+/// Why no ring was found.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum NoRing {
+    /// No address was given, and none is remembered.
+    #[error("no storage is known: name one")]
+    NobodyKnown,
+    /// Nobody who was asked is in a ring.
+    #[error("none of the storages asked is in a ring ({0}); 'sdht join' founds one")]
+    NotFounded(String),
+    /// Nobody answered.
+    #[error("none of {asked} storages answered; last: {last}")]
+    NobodyAnswers {
+        /// How many were asked.
+        asked: usize,
+        /// The last silence.
+        last: String,
+    },
+    /// Everybody reachable was asked, and a stretch of the ring is kept by none of them.
+    #[error(
+        "{asked} storages were asked, and none keeps the arc behind {gap}; last silence: {last}"
+    )]
+    Gap {
+        /// The first place nobody keeps.
+        gap: Position,
+        /// How many were asked.
+        asked: usize,
+        /// The last silence.
+        last: String,
+    },
+    /// Storages of different rings.
+    #[error("{address} is of ring {found}, not of {wanted}")]
+    AnotherRing {
+        /// Who.
+        address: String,
+        /// Its ring.
+        found: RingId,
+        /// The ring of the others.
+        wanted: RingId,
+    },
+}
+
+/// One request of a walk.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hop {
+    /// Who was asked.
+    pub address: String,
+    /// What it said of itself; none if it was silent.
+    pub hello: Option<Hello>,
+}
+
+/// A finished walk.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Walked {
+    /// Every request, in order.
+    pub hops: Vec<Hop>,
+    /// The arcs, which tile the ring.
+    pub arcs: Vec<RingArc>,
+}
+
+impl<T: Transport> Router<T> {
+    /// Asks whoever is at an address who that is.
+    pub async fn hello(&self, address: &str) -> Result<(Hello, u64), Silence> {
+        let ask = Ask { storage: None, ring: None, starts: 0, requests: vec![Request::Hello] };
+        let answers = self.core.lines.ask_stranger(address, ask).await?;
+        match answers.answers.into_iter().next() {
+            Some(Ok(Reply::Hello(hello))) if hello.member.storage == answers.storage => {
+                self.core.lines.heard_starts(answers.storage, answers.starts);
+                Ok((*hello, answers.starts))
+            }
+            other => Err(Silence::Garbled(format!("{other:?}"))),
+        }
+    }
+
+    /// Walks round the ring, from nothing but addresses.
+    pub async fn walk(&self) -> Result<Walked, NoRing> {
+        let mut walk =
+            Walk::new(self.core.ring.borrow().addresses(), self.core.seeds.borrow().clone());
+        self.core.ring.borrow_mut().clear();
+        loop {
+            if let Some(arcs) = self.core.ring.borrow().tiled() {
+                self.mend(&walk, &arcs);
+                return Ok(Walked { hops: walk.hops, arcs });
+            }
+            self.hop(&mut walk).await?;
+        }
+    }
+
+    /// The arc of a place, walking only as far as it takes.
+    pub(crate) async fn find(&self, place: Position) -> Result<RingArc, NoRing> {
+        let mut walk =
+            Walk::new(self.core.ring.borrow().addresses(), self.core.seeds.borrow().clone());
+        loop {
+            if let Some(arc) = self.core.ring.borrow().arc_at(place) {
+                return Ok(arc.clone());
+            }
+            self.hop(&mut walk).await?;
+        }
+    }
+
+    /// Looks anew at everything, and keeps what was known if nobody answers.
+    pub(crate) async fn refresh(&self) {
+        let known = self.core.ring.borrow().clone();
+        if self.walk().await.is_err() {
+            for arc in known.arcs() {
+                self.learn(&arc);
+            }
+        }
+    }
+
+    /// Asks the next one.
+    async fn hop(&self, walk: &mut Walk) -> Result<(), NoRing> {
+        let next = {
+            let ring = self.core.ring.borrow();
+            let gap = ring.gap();
+            walk.next(gap.and_then(|gap| neighbour_of(&ring.arcs(), gap)))
+        };
+        let Some(address) = next else { return Err(walk.no_ring(self.core.ring.borrow().gap())) };
+        let heard = self.hello(&address).await;
+        let hello = match heard {
+            Ok((hello, starts)) => {
+                self.hear_hello(walk, &address, &hello, starts)?;
+                Some(hello)
+            }
+            Err(silence) => {
+                walk.last = format!("{address}: {silence}");
+                None
+            }
+        };
+        walk.hops.push(Hop { address, hello });
+        Ok(())
+    }
+
+    fn hear_hello(
+        &self,
+        walk: &mut Walk,
+        address: &str,
+        hello: &Hello,
+        starts: u64,
+    ) -> Result<(), NoRing> {
+        let Some(found) = hello.ring else {
+            walk.plain = Some(address.to_owned());
+            return Ok(());
+        };
+        match self.ring_id() {
+            None => self.core.lines.set_ring(found),
+            Some(wanted) if wanted != found => {
+                return Err(NoRing::AnotherRing { address: address.to_owned(), found, wanted });
+            }
+            Some(_) => {}
+        }
+        walk.seen.insert(hello.member.storage, Neighbour { member: hello.member.clone(), starts });
+        for kept in hello.kept.iter().filter(|kept| !kept.damaged) {
+            self.learn(&kept.arc);
+        }
+        // What it left it knows only from hearsay; whoever keeps it now says so himself when asked.
+        let members =
+            hello.kept.iter().map(|kept| &kept.arc).chain(&hello.left).flat_map(|arc| &arc.members);
+        let hints = hello.successors.iter().chain(&hello.predecessor);
+        let heard_of =
+            hints.clone().map(|hint| &hint.member).chain(members).map(|m| m.address.clone());
+        walk.hear_of(heard_of);
+        for hint in hints {
+            self.core.lines.heard_starts(hint.member.storage, hint.starts);
+        }
+        Ok(())
+    }
+
+    /// Tells storages their neighbours where they know others. Nobody waits for it.
+    fn mend(&self, walk: &Walk, arcs: &[RingArc]) {
+        let places: Vec<&Member> = arcs.iter().map(RingArc::first).collect();
+        for (n, member) in places.iter().enumerate() {
+            let seen = |m: &Member| walk.seen.get(&m.storage).cloned();
+            let around = |steps: usize| places[(n + steps) % places.len()];
+            let mut successors: Vec<Neighbour> = vec![];
+            for near in (1..places.len()).map(around).filter(|near| near.storage != member.storage)
+            {
+                if successors.len() < SUCCESSORS.min(3)
+                    && successors.iter().all(|s| s.member.storage != near.storage)
+                {
+                    let starts = self.core.lines.starts(near.storage);
+                    successors.push(Neighbour { member: near.clone(), starts });
+                }
+            }
+            let predecessor = (1..places.len())
+                .map(|back| around(places.len() - back))
+                .find(|near| near.storage != member.storage)
+                .map(|near| Neighbour {
+                    member: near.clone(),
+                    starts: self.core.lines.starts(near.storage),
+                });
+            let told = walk.hops.iter().filter_map(|hop| hop.hello.as_ref());
+            let right = told.filter(|hello| hello.member.storage == member.storage).any(|hello| {
+                ids(&hello.successors) == ids(&successors)
+                    && hello.predecessor.as_ref().map(|p| p.member.storage)
+                        == predecessor.as_ref().map(|p| p.member.storage)
+            });
+            if seen(member).is_some() && !right {
+                let rewire = Request::Rewire { predecessor, successors: Some(successors) };
+                drop(self.say(member, rewire));
+            }
+        }
+    }
+}
+
+fn ids(neighbours: &[Neighbour]) -> Vec<StorageId> {
+    neighbours.iter().map(|n| n.member.storage).collect()
+}
+
+/// Who, of the storages seen, is most likely to know what lies behind a place: the members of the arc before it.
+fn neighbour_of(arcs: &[RingArc], gap: Position) -> Option<String> {
+    let before = arcs.iter().min_by_key(|arc| gap.after(arc.span.to))?;
+    Some(before.first().address.clone())
+}
+
+/// A walk on its way.
+struct Walk {
+    hops: Vec<Hop>,
+    waiting: VecDeque<String>,
+    asked: Vec<String>,
+    seen: BTreeMap<StorageId, Neighbour>,
+    plain: Option<String>,
+    last: String,
+}
+
+impl Walk {
+    fn new(known: Vec<String>, seeds: Vec<String>) -> Self {
+        let mut walk = Self {
+            hops: vec![],
+            waiting: VecDeque::new(),
+            asked: vec![],
+            seen: BTreeMap::new(),
+            plain: None,
+            last: "nobody was silent".into(),
+        };
+        walk.hear_of(seeds.into_iter().chain(known));
+        walk
+    }
+
+    fn hear_of(&mut self, addresses: impl IntoIterator<Item = String>) {
+        for address in addresses {
+            if !self.asked.contains(&address) && !self.waiting.contains(&address) {
+                self.waiting.push_back(address);
+            }
+        }
+    }
+
+    /// Whom to ask next: the preferred one if it was not asked yet, else whoever has waited longest.
+    fn next(&mut self, preferred: Option<String>) -> Option<String> {
+        let preferred = preferred.filter(|address| !self.asked.contains(address));
+        let next = match preferred {
+            Some(address) => {
+                self.waiting.retain(|waiting| *waiting != address);
+                Some(address)
+            }
+            None => self.waiting.pop_front(),
+        };
+        self.asked.extend(next.clone());
+        next
+    }
+
+    fn no_ring(&self, gap: Option<Position>) -> NoRing {
+        let asked = self.asked.len();
+        match (&self.plain, gap) {
+            _ if asked == 0 => NoRing::NobodyKnown,
+            _ if self.seen.is_empty() && self.plain.is_none() => {
+                NoRing::NobodyAnswers { asked, last: self.last.clone() }
+            }
+            (Some(plain), _) if self.seen.is_empty() => NoRing::NotFounded(plain.clone()),
+            (_, gap) => {
+                NoRing::Gap { gap: gap.unwrap_or_default(), asked, last: self.last.clone() }
+            }
+        }
+    }
+}
