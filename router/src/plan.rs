@@ -64,17 +64,21 @@ impl Goal {
     pub fn of(arcs: &[RingArc]) -> Self {
         let copies = arcs.iter().map(|arc| arc.copies).max().unwrap_or(1);
         let mut places: Vec<(Position, Member)> = vec![];
-        for arc in arcs {
-            let first = arc.first();
-            // A storage has one place. Two arcs that end at the same storage are a split that was not gone through with,
-            // and the later one was there before.
-            let later = arcs
-                .iter()
-                .filter(|other| other.first().storage == first.storage)
-                .any(|other| other.span.from == arc.span.to && other.span.to != arc.span.to);
-            if !later && places.iter().all(|(_, member)| member.storage != first.storage) {
-                places.push((arc.span.to, first.clone()));
+        for member in arcs.iter().map(RingArc::first) {
+            if places.iter().any(|(_, placed)| placed.storage == member.storage) {
+                continue;
             }
+            // A storage has one place. Several arcs in a row that end at the same storage are a split that was not gone
+            // through with: the last of them was there before. If they go all the way round, any of them will do.
+            let own = |arc: &&RingArc| arc.first().storage == member.storage;
+            let goes_on = |arc: &RingArc| {
+                arcs.iter()
+                    .filter(own)
+                    .any(|other| other.span.from == arc.span.to && other.span != arc.span)
+            };
+            let last = arcs.iter().filter(own).find(|arc| !goes_on(arc));
+            let last = last.or_else(|| arcs.iter().rfind(own)).expect("it is the first of an arc");
+            places.push((last.span.to, last.first().clone()));
         }
         places.sort_by_key(|(place, _)| *place);
         Self { places, copies }
@@ -237,8 +241,11 @@ impl Goal {
 /// else: only then is it known that nobody can absorb the sealed arc any more.
 fn unseal(arc: &RingArc, arcs: &[RingArc]) -> Option<Step> {
     let seal = arc.sealed?;
-    let step = |arc: &RingArc, decree| Some(Step { arc: arc.clone(), first: First::Nothing, decree });
-    let Some(upper) = arcs.iter().find(|upper| upper.span == seal.span && upper.epoch == seal.epoch) else {
+    let step =
+        |arc: &RingArc, decree| Some(Step { arc: arc.clone(), first: First::Nothing, decree });
+    let Some(upper) =
+        arcs.iter().find(|upper| upper.span == seal.span && upper.epoch == seal.epoch)
+    else {
         return step(arc, Decree::Reopen);
     };
     let absorb = Decree::Absorb { lower: arc.clone() };
@@ -406,6 +413,17 @@ mod tests {
         assert_eq!(target(100), [1, 3, 5]);
         assert_eq!(target(300), [3, 4, 5]);
         assert_eq!(Goal { copies: 4, ..goal.clone() }.target(Position(100)).len(), 4);
+    }
+
+    #[test]
+    fn a_founder_s_ring_that_was_split_and_left_so_is_one_arc_again() {
+        let mut arcs = ring_of(&[(100, 1)], 3);
+        let step = Goal::of(&arcs).with(Position(50), member(2)).unwrap().step(&arcs).unwrap();
+        apply(&mut arcs, &step);
+        assert_eq!(arcs.len(), 2);
+        let goal = Goal::of(&arcs);
+        story(&goal, &mut arcs);
+        assert_eq!(arcs.len(), 1);
     }
 
     /// Wherever a router dies, the next one finishes or undoes what it finds: from any state on the way, the goal that the

@@ -16,7 +16,10 @@ use minor_protocol::{
 };
 use std::{
     collections::HashMap,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use crate::store::Mark;
@@ -40,11 +43,16 @@ pub(crate) struct Cell {
 
 /// All cells.
 #[derive(Debug)]
-pub(crate) struct Cells(Box<[Mutex<Cell>]>);
+pub(crate) struct Cells {
+    cells: Box<[Mutex<Cell>]>,
+    /// A bit for each cell that was ever held: all others are empty, and need not be looked at.
+    touched: Box<[AtomicU64]>,
+}
 
 impl Cells {
     pub(crate) fn new() -> Self {
-        Self((0..CELLS).map(|_| Mutex::default()).collect())
+        let cells = (0..CELLS).map(|_| Mutex::default()).collect();
+        Self { cells, touched: (0..CELLS / 64).map(|_| AtomicU64::default()).collect() }
     }
 
     /// The cell of a place, for as long as the guard is held.
@@ -54,8 +62,20 @@ impl Cells {
 
     /// The cell of this number.
     pub(crate) fn nth(&self, number: usize) -> MutexGuard<'_, Cell> {
+        let (word, bit) = (&self.touched[number / 64], 1 << (number % 64));
+        if word.load(Ordering::Relaxed) & bit == 0 {
+            word.fetch_or(bit, Ordering::Relaxed);
+        }
         // A panic while a cell is held is a bug that ends one request; the cell itself is changed in single steps only.
-        self.0[number].lock().unwrap_or_else(PoisonError::into_inner)
+        self.cells[number].lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The cells that may hold anything.
+    pub(crate) fn in_use(&self) -> impl Iterator<Item = usize> {
+        let is_touched = |cell: &usize| {
+            self.touched[cell / 64].load(Ordering::Relaxed) & (1 << (cell % 64)) != 0
+        };
+        (0..CELLS).filter(is_touched)
     }
 
     /// Records and bytes of a span, the cells at its ends counted in proportion.
@@ -66,7 +86,7 @@ impl Cells {
             1.0 - outside as f64 / whole.places() as f64
         };
         let (mut records, mut bytes) = (0.0, 0.0);
-        for cell in 0..CELLS {
+        for cell in self.in_use() {
             let tally = self.nth(cell).tally;
             if tally.records > 0 {
                 let share = share(cell);
@@ -80,7 +100,7 @@ impl Cells {
     /// The tally of everything.
     pub(crate) fn total(&self) -> Tally {
         let mut total = Tally::default();
-        (0..CELLS).for_each(|cell| add(&mut total, self.nth(cell).tally));
+        self.in_use().for_each(|cell| add(&mut total, self.nth(cell).tally));
         total
     }
 }

@@ -5,8 +5,9 @@ pub mod archive;
 mod ceiling;
 mod cells;
 pub mod check;
+pub mod http;
 pub mod nodeinfo;
-
 mod notebook;
+pub mod page;
 pub mod storage;
 pub mod store;

@@ -21,13 +21,10 @@ use crate::{
     storage::Page,
 };
 use neighbours::Neighbourhood;
-use text::{
-    Plain, Shown, Value, address_link, bytes, count, duration, number, page_target, short_place,
-    time,
-};
+use text::{Plain, Shown, bytes, count, duration, number, page_target, time};
 
 /// What a browser may do with the page: apply its own style, show its own icon, send its form back here. Nothing else.
-pub const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; style-src 'sha256-STYLE'; img-src data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
+pub const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; style-src 'sha256-VglG6Cka/j2RU9L+rFrUx6hqVbw/iq+vtC+GGvqZQQY='; img-src data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 
 const STYLE: &str = include_str!("page/style.css");
 
@@ -45,20 +42,29 @@ pub struct Keys<'a> {
 /// The page, in HTML.
 pub fn render(info: &NodeInfo, keys: &Keys<'_>, now_ms: u64) -> String {
     let around = Neighbourhood::of(info);
+    // Where there are no neighbours to tell of, the facts stand beside the ring.
+    let (beside, below) = match info.ring {
+        None => (facts(info), String::new()),
+        Some(_) => (around.section(info), facts(info)),
+    };
     [
         head(info, keys, now_ms),
         state(info),
         set_aside(info),
         format!(r#"<div class="where"><figure>{}</figure><div>"#, ring::draw(info, &around)),
         figures(info),
-        around.section(info),
+        beside,
         "</div></div>".into(),
         arcs::section(info),
         keys::section(info, keys, now_ms),
-        about(info),
+        below,
+        FOOT.into(),
     ]
     .concat()
 }
+
+const FOOT: &str = r#"</main><footer><nav aria-label="For programs"><a href="/nodeinfo">/nodeinfo</a><a href="/metrics">/metrics</a><a href="/v1/kv">/v1/kv</a></nav></footer></body></html>
+"#;
 
 fn head(info: &NodeInfo, keys: &Keys<'_>, now_ms: u64) -> String {
     const ICON: &str = "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 32 32' fill='none' stroke-width='5'%3E%3Ccircle cx='16' cy='16' r='12' stroke='%23999' stroke-opacity='.5'/%3E%3Cpath d='M16 4a12 12 0 0 1 12 12' stroke='%230d7a68'/%3E%3C/svg%3E";
@@ -68,7 +74,7 @@ fn head(info: &NodeInfo, keys: &Keys<'_>, now_ms: u64) -> String {
     };
     format!(
         r#"<!DOCTYPE html>
-<html lang="en"><head><meta charset="utf-8"><title>{title} · {word}</title><meta name="viewport" content="width=device-width, initial-scale=1"><meta name="color-scheme" content="light dark"><meta name="referrer" content="no-referrer"><link rel="icon" href="{ICON}"><style>{STYLE}</style></head><body><header><p class="kind">storage {zone}</p><h1>{address}</h1><p class="seen">{now} UTC<a href="{reload}">Reload</a></p></header><main>"#,
+<html lang="en"><head><meta charset="utf-8"><title>{title} · {word}</title><meta name="viewport" content="width=device-width, initial-scale=1"><meta name="color-scheme" content="light dark"><meta name="referrer" content="no-referrer"><link rel="icon" href="{ICON}"><style>{STYLE}</style></head><body><header><p class="kind">storage {zone}</p><h1>{address}</h1><p class="seen"><span>{now} UTC</span><a href="{reload}">Reload</a></p></header><main>"#,
         title = Plain(&info.address),
         word = word(info.state),
         address = Shown(&info.address),
@@ -90,14 +96,20 @@ fn word(state: Health) -> &'static str {
 fn state(info: &NodeInfo) -> String {
     let arcs = info.arcs.len() as u64;
     let kept = match info.ring {
-        None => count(info.keys, "key"),
         Some(_) if arcs == 0 => "It belongs to a ring and keeps no arc of it yet".into(),
+        Some(_) if info.keys == 0 => format!("{}, no keys yet", count(arcs, "arc")),
         Some(_) => format!("{} in {}", count(info.keys, "key"), count(arcs, "arc")),
+        None if info.keys == 0 => "No keys yet".into(),
+        None => count(info.keys, "key"),
     };
     let sentence = match info.state {
         Health::Serving => format!("Serving. {kept}."),
-        Health::Full => "The disk is nearly full. Reads and deletes go on; writes are refused.".into(),
-        Health::Damaged => "Some of its data is damaged, and it answers nothing for that part.".into(),
+        Health::Full => {
+            "The disk is nearly full. Reads and deletes go on; writes are refused.".into()
+        }
+        Health::Damaged => {
+            "Some of its data is damaged, and it answers nothing for that part.".into()
+        }
         Health::Stopping => "Stopping. It takes no more requests.".into(),
     };
     let filling = info.arcs.iter().filter(|arc| arc.filling == Some(info.id)).count() as u64;
@@ -148,28 +160,28 @@ fn figures(info: &NodeInfo) -> String {
     )
 }
 
-fn about(info: &NodeInfo) -> String {
+fn facts(info: &NodeInfo) -> String {
     let durability = match info.durability {
         "always" => "an acknowledged write survives a power cut",
         "interval" => "an acknowledged write survives a power cut half a second later",
         _ => "",
     };
     let mut facts = vec![("Storage", format!("<code>{}</code>", info.id))];
-    facts.push(match info.ring {
-        Some(ring) => ("Ring", format!("<code>{ring}</code>")),
-        None => ("Ring", "none".into()),
-    });
-    facts.extend(info.place().map(|place| {
-        ("Place", format!(r#"<code title="{}">{place}</code>"#, short_place(place)))
-    }));
+    facts.extend(info.ring.map(|ring| ("Ring", format!("<code>{ring}</code>"))));
+    let place = info.place().filter(|_| info.ring.is_some());
+    facts.extend(place.map(|place| ("Place", format!("<code>{place}</code>"))));
     facts.push(("Durability", format!("{} <span>{durability}</span>", Shown(info.durability))));
-    facts.push(("Started", count(info.starts, "time")));
-    facts.push(("Deleted", format!("{} still to be swept", count(info.tombstones, "key"))));
-    facts.push(("Version", format!("{} <span>data format {}</span>", Value(info.version), info.format)));
-    let facts: String =
-        facts.iter().map(|(name, fact)| format!("<div><dt>{name}</dt><dd>{fact}</dd></div>")).collect();
+    let starts = if info.starts == 1 { "once".into() } else { count(info.starts, "time") };
+    facts.push(("Started", starts));
+    if info.tombstones > 0 {
+        facts.push(("Deleted", format!("{} still to be swept", count(info.tombstones, "key"))));
+    }
+    let version = Shown(info.version);
+    facts.push(("Version", format!("{version} <span>data format {}</span>", info.format)));
+    let facts =
+        facts.iter().map(|(name, fact)| format!("<div><dt>{name}</dt><dd>{fact}</dd></div>"));
+    let facts: String = facts.collect();
     format!(
-        r#"</main><footer aria-labelledby="about"><h2 id="about">About</h2><dl>{facts}</dl><nav aria-label="For programs"><a href="/nodeinfo">/nodeinfo</a><a href="/metrics">/metrics</a><a href="/v1/kv">/v1/kv</a></nav></footer></body></html>
-"#
+        r#"<section class="facts" aria-labelledby="facts"><h2 id="facts">Facts</h2><dl>{facts}</dl></section>"#
     )
 }

@@ -311,7 +311,9 @@ impl Storage {
         self.stop();
         // Whoever still holds a lock is let out first.
         let _board = self.board_mut();
-        let tallies: Vec<(u32, Tally)> = (0..CELLS)
+        let tallies: Vec<(u32, Tally)> = self
+            .cells
+            .in_use()
             .map(|cell| (cell as u32, self.cells.nth(cell).tally))
             .filter(|(_, tally)| tally.records > 0)
             .collect();
@@ -332,6 +334,11 @@ impl Storage {
     /// Who it is and what it knows of the ring, for people: as it stands, durable or not.
     pub fn hello_now(&self) -> Hello {
         self.hello(&mut Due::default())
+    }
+
+    /// Which arcs it keeps and which it knows.
+    pub fn chart(&self) -> Chart {
+        self.board().chart.clone()
     }
 
     /// Whether it was told to stop.
@@ -441,7 +448,8 @@ pub(crate) fn differing(farewell: &crate::store::Farewell, cells: &Cells) -> Vec
             *entry = tally;
         }
     }
-    (0..CELLS).filter(|cell| cells.nth(*cell).tally != expected[*cell]).collect()
+    let used = |cell: &usize| cells.nth(*cell).tally;
+    (0..CELLS).filter(|cell| used(cell) != expected[*cell]).collect()
 }
 
 /// Declares every seat damaged that has a share in one of these cells, and says how many were not before.

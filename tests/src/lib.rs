@@ -1,7 +1,8 @@
 //! The proofs: what is claimed of a storage is shown with real processes, real sockets and real disks.
 //!
 //! [`process`] starts, kills and restarts storages, [`http`] speaks to them without hiding a byte, [`seed`] draws what must
-//! look like chance and yet can be drawn again. What is proved stands in `tests/`, one file per matter.
+//! look like chance and yet can be drawn again, [`history`] judges whether one register can have answered so. What is proved
+//! stands in `tests/`, one file per matter.
 //!
 //! Every test is quick as it stands and takes its large number from the environment:
 //!
@@ -9,13 +10,17 @@
 //! ROUNDS=200 cargo test --release -p sdht-tests --test storage_crash -- --nocapture
 //! FLIPS=1000 cargo test --release -p sdht-tests --test storage_damage -- --nocapture
 //! MALFORMED=1000000 cargo test --release -p sdht-tests --test storage_fuzz -- --nocapture
+//! SEEDS=1000 cargo test --release -p sdht-tests --lib history
 //! ```
 //!
 //! A test that cannot run here says so and passes: see [`skip`] and [`skip_but_in_ci`].
 
+pub mod chance;
+pub mod history;
 pub mod http;
 pub mod process;
 pub mod seed;
+pub mod simulation;
 
 use std::{
     env,

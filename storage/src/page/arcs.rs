@@ -9,7 +9,7 @@ pub(super) fn section(info: &NodeInfo) -> String {
         return String::new();
     }
     let mut html = String::from(
-        r#"<section class="arcs" aria-labelledby="arcs"><h2 id="arcs">Arcs</h2><table><caption>The stretches of the ring that are kept here. Keys and bytes of one arc are counted in steps, so they are near and not exact.</caption><thead><tr><th scope="col">Arc</th><th scope="col" class="figure">Share</th><th scope="col">Kept by</th><th scope="col" class="figure">Copies</th><th scope="col" class="figure">Epoch</th><th scope="col" class="figure">Keys</th><th scope="col" class="figure">Bytes</th><th scope="col">State</th></tr></thead><tbody>"#,
+        r#"<section class="arcs" aria-labelledby="arcs"><h2 id="arcs">Arcs</h2><table><caption>The stretches of the ring that are kept here. Keys and bytes of a single arc are close, not exact.</caption><thead><tr><th scope="col">Arc</th><th scope="col" class="figure">Share</th><th scope="col" class="figure">Keys</th><th scope="col" class="figure">Bytes</th><th scope="col" class="figure">Epoch</th><th scope="col" class="figure">Copies</th><th scope="col">Kept by</th><th scope="col">State</th></tr></thead><tbody>"#,
     );
     for arc in &info.arcs {
         write_row(&mut html, info, arc);
@@ -38,7 +38,7 @@ fn write_row(html: &mut String, info: &NodeInfo, arc: &ArcInfo) {
     let short = if filled < usize::from(arc.copies) { " short" } else { "" };
     let _ = write!(
         html,
-        r#"<tr><th scope="row"><span class="swatch {tone}"></span><span class="span">{from} – {to}</span> <span class="note">{whose}</span></th><td class="figure" data-label="Share">{share}</td><td data-label="Kept by"><ul>{keepers}</ul></td><td class="figure{short}" data-label="Copies">{filled} of {copies}</td><td class="figure" data-label="Epoch">{epoch}</td><td class="figure" data-label="Keys">{keys}</td><td class="figure" data-label="Bytes">{size}</td><td data-label="State">{states}</td></tr>"#,
+        r#"<tr><th scope="row"><span class="swatch {tone}"></span><span class="span">{from} – {to}</span> <span class="note">{whose}</span></th><td class="figure" data-label="Share">{share}</td><td class="figure" data-label="Keys">{keys}</td><td class="figure" data-label="Bytes">{size}</td><td class="figure" data-label="Epoch">{epoch}</td><td class="figure{short}" data-label="Copies">{filled} of {copies}</td><td class="keepers" data-label="Kept by"><ul>{keepers}</ul></td><td class="states" data-label="State">{states}</td></tr>"#,
         from = short_hex(&arc.from),
         to = short_hex(&arc.to),
         share = percent(arc.share),

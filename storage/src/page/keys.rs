@@ -2,7 +2,7 @@
 
 use super::{
     Keys,
-    text::{Shown, Value, ago, bytes, duration, is_address, key_target, page_target, time},
+    text::{Shown, Value, ago, bytes, is_address, key_target, page_target, roughly, time},
 };
 use crate::nodeinfo::{Health, NodeInfo};
 use minor_protocol::message::Row;
@@ -42,7 +42,7 @@ fn write_row(html: &mut String, row: &Row, now_ms: u64) {
         None => format!("{} <span class=\"note\">(curl --path-as-is)</span>", Shown(name)),
     };
     let ends = match row.dead_from_ms.and_then(|end| end.checked_sub(now_ms)) {
-        Some(left_ms) => format!(" · expires in {}", duration(left_ms / 1_000)),
+        Some(left_ms) => format!(" · expires in {}", roughly(left_ms / 1_000)),
         None => String::new(),
     };
     let _ = write!(
@@ -75,7 +75,9 @@ fn nothing(info: &NodeInfo, keys: &Keys<'_>) -> String {
         None => format!("curl -X PUT --data-binary @file http://{address}/v1/kv/my/key"),
         Some(_) => format!("sdht --ring {address} set my/key -f file"),
     };
-    format!("<p class=\"empty\">No keys yet. Keep a file here:</p><pre><code>{line}</code></pre>")
+    format!(
+        "<p class=\"empty\">None yet. This puts a file under the key <code>my/key</code>:</p><pre><code>{line}</code></pre>"
+    )
 }
 
 /// Back to the beginning, on to the next page.

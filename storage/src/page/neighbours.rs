@@ -1,9 +1,11 @@
 //! The other storages that this one knows: those before and behind it, and those it shares arcs with.
 
-use super::text::{Shown, address_link, count, parse_place};
+use super::text::{Shown, address_link, parse_place};
 use crate::nodeinfo::NodeInfo;
 use minor_protocol::{Member, Position};
 use std::fmt::Write;
+
+const STEPS: [&str; 8] = ["one", "two", "three", "four", "five", "six", "seven", "eight"];
 
 /// The others, each once, in the order they are numbered.
 pub(super) struct Neighbourhood<'a> {
@@ -17,38 +19,28 @@ pub(super) struct Other<'a> {
     pub(super) place: Option<Position>,
     /// Where it stands as seen from here.
     stands: Vec<String>,
-    /// How often it had been started when last seen.
-    starts: Option<u64>,
 }
 
 impl<'a> Neighbourhood<'a> {
     pub(super) fn of(info: &'a NodeInfo) -> Self {
         let mut around = Self { others: vec![] };
-        for before in &info.predecessor {
-            around.meet(info, &before.member, Some("one before".into()), Some(before.starts));
+        if let Some(before) = &info.predecessor {
+            around.meet(info, &before.member, Some("one before".into()));
         }
         for (steps, behind) in info.successors.iter().enumerate() {
-            let steps = match steps {
-                0 => "one behind".into(),
-                1 => "two behind".into(),
-                2 => "three behind".into(),
-                steps => format!("{} behind", steps + 1),
+            let stands = match STEPS.get(steps) {
+                Some(steps) => format!("{steps} behind"),
+                None => format!("{} behind", steps + 1),
             };
-            around.meet(info, &behind.member, Some(steps), Some(behind.starts));
+            around.meet(info, &behind.member, Some(stands));
         }
         for member in info.arcs.iter().flat_map(|arc| &arc.members) {
-            around.meet(info, member, None, None);
+            around.meet(info, member, None);
         }
         around
     }
 
-    fn meet(
-        &mut self,
-        info: &NodeInfo,
-        member: &'a Member,
-        stands: Option<String>,
-        starts: Option<u64>,
-    ) {
+    fn meet(&mut self, info: &NodeInfo, member: &'a Member, stands: Option<String>) {
         if member.storage == info.id {
             return;
         }
@@ -57,7 +49,7 @@ impl<'a> Neighbourhood<'a> {
             return;
         }
         let place = place_of(info, member);
-        self.others.push(Other { member, place, stands: stands.into_iter().collect(), starts });
+        self.others.push(Other { member, place, stands: stands.into_iter().collect() });
     }
 
     /// The list beside the ring.
@@ -82,7 +74,6 @@ impl<'a> Neighbourhood<'a> {
             if !zone.is_empty() {
                 notes.push(format!("zone {}", Shown(zone)));
             }
-            notes.extend(other.starts.map(|starts| format!("{} seen", count(starts, "start"))));
             let (link, notes) = (address_link(address), notes.join(" · "));
             let _ = write!(html, "<li>{link}<span class=\"note\">{notes}</span></li>");
         }

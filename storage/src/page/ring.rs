@@ -14,27 +14,27 @@ use std::{
     fmt::Write,
 };
 
-const CENTRE: (f64, f64) = (300.0, 220.0);
-const RADIUS: f64 = 140.0;
+const CENTRE: (f64, f64) = (320.0, 224.0);
+const RADIUS: f64 = 165.0;
 /// The middle of the numbers inside the dial, and of the names outside it.
-const NUMERALS: f64 = 104.0;
-const NAMES: f64 = 166.0;
+const NUMERALS: f64 = 128.0;
+const NAMES: f64 = 191.0;
 const LINE: f64 = 16.0;
 /// Letters of a name; the rest would leave the picture.
-const LETTERS: usize = 20;
+const LETTERS: usize = 18;
 const NAMES_AT_MOST: usize = 12;
 
 /// The ring as this storage knows it.
 pub(super) fn draw(info: &NodeInfo, around: &Neighbourhood<'_>) -> String {
     let mut svg = format!(
-        r#"<svg class="ring" viewBox="0 0 600 440" width="600" height="440" role="img" aria-label="{}"><defs><pattern id="hatch" width="5" height="5" patternUnits="userSpaceOnUse" patternTransform="rotate(45)"><path class="hatch" d="M0 0v5"/></pattern></defs>"#,
+        r#"<svg class="ring" viewBox="0 0 640 448" width="640" height="448" role="img" aria-label="{}"><defs><pattern id="hatch" width="5" height="5" patternUnits="userSpaceOnUse" patternTransform="rotate(45)"><path class="hatch" d="M0 0v5"/></pattern></defs>"#,
         spoken(info)
     );
     svg += &dial();
     if info.ring.is_none() {
         let tone = if info.arcs.iter().any(|arc| arc.damaged) { "damaged" } else { "alone" };
         svg += &circle(tone);
-        svg += &centre("<tspan class=\"quiet\">a store</tspan>", "of its own");
+        svg += &motto("a store", "of its own");
         return svg + "</svg>";
     }
     let kept = |arc: &&ArcInfo| arc.members.first().is_some_and(|first| first.storage == info.id);
@@ -49,7 +49,7 @@ pub(super) fn draw(info: &NodeInfo, around: &Neighbourhood<'_>) -> String {
     svg += &names(info, around);
     let share: f64 = info.arcs.iter().map(|arc| arc.share).sum();
     match info.arcs.len() {
-        0 => svg += &centre("<tspan class=\"quiet\">no arc</tspan>", "yet"),
+        0 => svg += &motto("nothing", "kept yet"),
         _ => svg += &centre(&percent(share.min(1.0)), "of the ring is kept here"),
     }
     svg + "</svg>"
@@ -100,6 +100,16 @@ fn centre(large: &str, small: &str) -> String {
         r#"<text class="large" x="{x}" y="{:.1}">{large}</text><text class="small" x="{x}" y="{:.1}">{small}</text>"#,
         y + 6.0,
         y + 32.0
+    )
+}
+
+/// Two lines in the middle where there is no figure to tell.
+fn motto(above: &str, below: &str) -> String {
+    let (x, y) = CENTRE;
+    format!(
+        r#"<text class="motto" x="{x}" y="{:.1}">{above}</text><text class="motto" x="{x}" y="{:.1}">{below}</text>"#,
+        y - 6.0,
+        y + 28.0
     )
 }
 

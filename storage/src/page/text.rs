@@ -1,7 +1,7 @@
 //! Words for the page: what came from outside made harmless, addresses made links, numbers made readable.
 
 use jiff::Timestamp;
-use minor_protocol::{Position, StorageId};
+use minor_protocol::Position;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use std::fmt;
 
@@ -39,12 +39,7 @@ impl fmt::Display for Value<'_> {
     }
 }
 
-fn write_visibly(
-    f: &mut fmt::Formatter<'_>,
-    text: &str,
-    open: &str,
-    close: &str,
-) -> fmt::Result {
+fn write_visibly(f: &mut fmt::Formatter<'_>, text: &str, open: &str, close: &str) -> fmt::Result {
     let inner = text.trim_matches(' ');
     let start = inner.as_ptr() as usize - text.as_ptr() as usize;
     let within = start..start + inner.len();
@@ -129,7 +124,9 @@ pub(super) fn is_address(address: &str) -> bool {
         }
         None => host.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._".contains(&b)),
     };
-    fits && !host.is_empty() && port.bytes().all(|b| b.is_ascii_digit()) && port.parse::<u16>().is_ok()
+    fits && !host.is_empty()
+        && port.bytes().all(|b| b.is_ascii_digit())
+        && port.parse::<u16>().is_ok()
 }
 
 /// `12,345`.
@@ -137,7 +134,7 @@ pub(super) fn number(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::new();
     for (at, digit) in digits.char_indices() {
-        if at > 0 && (digits.len() - at) % 3 == 0 {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
             text.push(',');
         }
         text.push(digit);
@@ -193,6 +190,12 @@ pub(super) fn duration(seconds: u64) -> String {
     }
 }
 
+/// `3 days`: the largest unit alone.
+pub(super) fn roughly(seconds: u64) -> String {
+    let unit = [86_400, 3_600, 60].into_iter().find(|unit| seconds >= *unit).unwrap_or(1);
+    duration(seconds - seconds % unit)
+}
+
 /// A moment as people write it, in UTC, to the second; as an element that programs can read too.
 pub(super) fn time(ms: u64) -> String {
     let moment = i64::try_from(ms).ok().and_then(|ms| Timestamp::from_millisecond(ms).ok());
@@ -210,8 +213,8 @@ pub(super) fn ago(ms: u64, now_ms: u64) -> String {
         Some(..2_000) => "just now".into(),
         // Clocks differ, and stamps are drawn from the writer's.
         None if ms - now_ms < 2_000 => "just now".into(),
-        None => format!("{} ahead", duration((ms - now_ms) / 1_000)),
-        Some(past_ms) => format!("{} ago", duration(past_ms / 1_000)),
+        None => format!("{} ahead", roughly((ms - now_ms) / 1_000)),
+        Some(past_ms) => format!("{} ago", roughly(past_ms / 1_000)),
     }
 }
 
@@ -228,9 +231,4 @@ pub(super) fn short_hex(hex: &str) -> String {
 /// The place that a text of 16 digits means.
 pub(super) fn parse_place(hex: &str) -> Option<Position> {
     u64::from_str_radix(hex, 16).ok().map(Position)
-}
-
-/// The beginning of an id.
-pub(super) fn short_id(id: StorageId) -> String {
-    format!("{:08x}…", id.0 >> 96)
 }

@@ -97,7 +97,7 @@ impl Storage {
 
     /// When the span was last written to.
     fn written_in(&self, span: Span) -> Mark {
-        let cells = (0..cells::CELLS).filter(|cell| cells::span_of(*cell).overlaps(span));
+        let cells = self.cells.in_use().filter(|cell| cells::span_of(*cell).overlaps(span));
         cells.map(|cell| self.cells.nth(cell).written).max().unwrap_or_default()
     }
 

@@ -1,0 +1,154 @@
+//! Reads what is sent with a request, and bounds it three ways: in bytes, in time, and in what all requests hold together.
+//!
+//! actix-web ends a slow head but waits for a slow body for ever, so a body has a deadline of its own, which every byte that
+//! arrives moves on.
+//!
+//! What arrives is copied out at once: the pieces that actix hands out keep the whole read buffer of their connection alive.
+
+use super::problem::Problem;
+use crate::nodeinfo::Limits;
+use actix_web::{
+    HttpRequest,
+    dev::Payload,
+    error::PayloadError,
+    http::{
+        StatusCode,
+        header::{self, HeaderValue},
+    },
+    web::Bytes,
+};
+use futures_util::StreamExt;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+use tokio::time::{Instant, timeout_at};
+
+const LIMITS: Limits = Limits::IN_FORCE;
+/// Bytes made room for on the word of a header alone.
+const TRUSTED_BYTES: usize = 64 << 10;
+
+/// Bytes of requests and answers that are held just now, by all connections together.
+#[derive(Clone, Debug, Default)]
+pub(super) struct InFlight(Arc<AtomicUsize>);
+
+/// A share of them, given back when dropped.
+#[derive(Debug)]
+pub(super) struct Held {
+    bytes: usize,
+    of: InFlight,
+}
+
+impl InFlight {
+    pub(super) fn bytes(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    /// Nothing yet.
+    pub(super) fn hold(&self) -> Held {
+        Held { bytes: 0, of: self.clone() }
+    }
+}
+
+impl Held {
+    /// Takes so many more, if there is room.
+    pub(super) fn more(&mut self, bytes: usize) -> Result<(), Problem> {
+        self.bytes += bytes;
+        let before = self.of.0.fetch_add(bytes, Ordering::Relaxed);
+        if before + bytes > LIMITS.in_flight_bytes {
+            return Err(Problem::not_now(format!(
+                "{before} bytes are being worked on, and {} is the limit: try again in a moment",
+                LIMITS.in_flight_bytes
+            )));
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.of.0.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
+}
+
+/// Reads a body of at most `limit` bytes. `what` is the word for it.
+pub(super) async fn read(
+    call: &HttpRequest,
+    mut body: Payload,
+    what: &str,
+    limit: usize,
+    held: &mut Held,
+) -> Result<Vec<u8>, Problem> {
+    let announced = announced(call);
+    if announced > limit {
+        return Err(Problem::too_large(what, limit));
+    }
+    let begun = Instant::now();
+    let mut read = Vec::with_capacity(announced.min(TRUSTED_BYTES));
+    loop {
+        let Ok(piece) = timeout_at(begun + time_for(read.len()), body.next()).await else {
+            return Err(too_slow());
+        };
+        let Some(piece) = piece else { return Ok(read) };
+        let piece: Bytes = piece.map_err(cut_short)?;
+        if read.len() + piece.len() > limit {
+            return Err(Problem::too_large(what, limit));
+        }
+        held.more(piece.len())?;
+        read.extend_from_slice(&piece);
+    }
+}
+
+/// What the head says about the length; nothing if it says nothing.
+fn announced(call: &HttpRequest) -> usize {
+    let length = call.headers().get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok());
+    length.and_then(|length| length.parse().ok()).unwrap_or(0)
+}
+
+/// The time that so many bytes and one more may take.
+fn time_for(bytes: usize) -> Duration {
+    let earned_ms = bytes as u64 * 1_000 / LIMITS.body_bytes_per_second;
+    Duration::from_secs(LIMITS.body_grace_seconds) + Duration::from_millis(earned_ms)
+}
+
+fn too_slow() -> Problem {
+    Problem::new(
+        StatusCode::REQUEST_TIMEOUT,
+        format!(
+            "a body must come with at least {} bytes a second, after {} s of grace",
+            LIMITS.body_bytes_per_second, LIMITS.body_grace_seconds
+        ),
+    )
+    .with(header::CONNECTION, HeaderValue::from_static("close"))
+}
+
+fn cut_short(why: PayloadError) -> Problem {
+    Problem::malformed(format!("the body could not be read to its end: {why}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_held_is_bounded_and_given_back() {
+        let in_flight = InFlight::default();
+        let mut one = in_flight.hold();
+        let mut two = in_flight.hold();
+        one.more(LIMITS.in_flight_bytes).unwrap();
+        assert!(two.more(1).is_err());
+        drop(two);
+        assert_eq!(in_flight.bytes(), LIMITS.in_flight_bytes);
+        drop(one);
+        assert_eq!(in_flight.bytes(), 0);
+    }
+
+    #[test]
+    fn bytes_earn_time() {
+        assert_eq!(time_for(0), Duration::from_secs(10));
+        assert_eq!(time_for(64 << 10), Duration::from_secs(74));
+    }
+}

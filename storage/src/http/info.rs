@@ -1,0 +1,81 @@
+//! How the storage is: for people, for scripts, for whoever keeps it running, for Prometheus.
+
+use super::{Answered, Face, listing, now_ms, problem::Problem};
+use crate::{
+    nodeinfo::{Health, NodeInfo},
+    page::{self, Keys},
+};
+use actix_web::{HttpRequest, HttpResponse, http::header};
+use minor_protocol::Key;
+use serde::Deserialize;
+
+/// Keys on one status page.
+const KEYS_SHOWN: usize = 50;
+
+#[derive(Deserialize)]
+struct Wanted {
+    #[serde(default)]
+    prefix: String,
+    after: Option<String>,
+}
+
+/// `/`
+pub(super) async fn page(face: &Face, call: &HttpRequest) -> Answered {
+    let Wanted { prefix, after } = listing::query(call)?;
+    let after = after.filter(|after| !after.is_empty());
+    let behind = after.as_deref().map(Key::new).transpose()?;
+    let page = listing::page(&face.storage, prefix.clone(), behind, KEYS_SHOWN).await;
+    // A storage that cannot list its keys says why on the rest of the page.
+    let page = &page.unwrap_or_default();
+    let keys = Keys { page, prefix: &prefix, after: after.as_deref() };
+    Ok(HttpResponse::Ok()
+        .content_type("text/html; charset=utf-8")
+        .insert_header((header::CONTENT_SECURITY_POLICY, page::CONTENT_SECURITY_POLICY))
+        .insert_header((header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
+        .insert_header((header::CACHE_CONTROL, "no-store"))
+        .body(page::render(&info_of(face), &keys, now_ms())))
+}
+
+/// `/nodeinfo`
+pub(super) fn nodeinfo(face: &Face) -> HttpResponse {
+    HttpResponse::Ok()
+        .insert_header((header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
+        .json(info_of(face))
+}
+
+/// `/livez`: the process is there.
+pub(super) fn live() -> HttpResponse {
+    said("alive\n")
+}
+
+/// `/readyz`: it takes what comes.
+pub(super) fn ready(face: &Face) -> Answered {
+    face.storage.health()?;
+    let info = info_of(face);
+    match info.state {
+        Health::Serving => Ok(said("ready\n")),
+        Health::Stopping => Err(Problem::not_now("the storage is stopping")),
+        Health::Full => Err(Problem::not_now(format!(
+            "the disk is nearly full ({} bytes are free): it reads and deletes, and writes again when there is room",
+            info.disk.free
+        ))),
+        Health::Damaged => Err(Problem::not_now(
+            "some of its data is damaged, see /nodeinfo: in a ring `sdht repair` fills it again",
+        )),
+    }
+}
+
+/// `/metrics`
+pub(super) fn metrics(face: &Face) -> HttpResponse {
+    HttpResponse::Ok()
+        .content_type("application/openmetrics-text; version=1.0.0; charset=utf-8")
+        .body(face.metrics.text())
+}
+
+fn info_of(face: &Face) -> NodeInfo {
+    NodeInfo::of(&face.storage, face.begun.elapsed().as_secs(), face.set_aside.clone())
+}
+
+fn said(line: &'static str) -> HttpResponse {
+    HttpResponse::Ok().content_type("text/plain; charset=utf-8").body(line)
+}

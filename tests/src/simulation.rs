@@ -1,0 +1,10 @@
+//! A whole ring in one thread and in paused time: the real router code over the real storage code, with a disk, a network
+//! and a fate that are drawn from a seed. The same seed gives the same run, to the last message.
+//!
+//! * [`world`]: storages on simulated disks, and a network that loses, delays and doubles.
+//! * [`scenario`]: users, operators and accidents, drawn from the seed; and what is asked of the run when it is over.
+//! * [`invariants`]: what must hold at every moment.
+
+pub mod invariants;
+pub mod scenario;
+pub mod world;

@@ -1,0 +1,446 @@
+//! Users, operators and accidents, drawn from a seed; and what is asked of the run when it is over.
+//!
+//! ```text
+//!   a ring is built ─▶ storm: users, ring changes and accidents side by side ─▶ calm: everybody is up again
+//!                                                                              ─▶ one repair ─▶ judgement
+//! ```
+
+use super::{
+    invariants::{Invariants, at_rest},
+    world::{Faults, SimulatedTransport, World},
+};
+use crate::history::{Answer, Event, Expect, History, Kind, Outcome, Seen, Stamp, stamps, wgl};
+use minor_protocol::{Key, Operation, RingId, State, StorageId, Wish, message::PlainRecords};
+use sdht::{
+    register::{Changed, NotChanged},
+    router::{Patience, Router},
+};
+use std::{
+    cell::{Cell, RefCell},
+    collections::BTreeMap,
+    rc::Rc,
+};
+use tokio::{
+    task::{JoinHandle, LocalSet, spawn_local},
+    time::{Duration, sleep},
+};
+
+/// What a run is made of.
+#[derive(Clone, Copy, Debug)]
+pub struct Scenario {
+    /// Everything is drawn from it.
+    pub seed: u64,
+    /// Storages there are.
+    pub storages: usize,
+    /// Copies wanted.
+    pub copies: u8,
+    /// How many of the storages are in the ring when the storm begins.
+    pub joined: usize,
+    /// Users, each with a router of its own.
+    pub users: usize,
+    /// Keys they quarrel over.
+    pub keys: u64,
+    /// Operations of each user.
+    pub operations: usize,
+    /// Operators, each changing the ring with a router of its own.
+    pub operators: usize,
+    /// What goes wrong with messages during the storm.
+    pub faults: Faults,
+    /// Accidents of storages and routers during the storm.
+    pub accidents: u64,
+}
+
+/// What came of a run.
+#[derive(Clone, Debug, Default)]
+pub struct Report {
+    /// Operations that were answered.
+    pub answered: u64,
+    /// Operations nobody knows the outcome of.
+    pub unknown: u64,
+    /// How often each kind of thing happened.
+    pub counted: BTreeMap<&'static str, u64>,
+    /// The digest of all that happened.
+    pub trace: u64,
+}
+
+impl Scenario {
+    /// A scenario of middling size, all of it drawn from the seed.
+    pub fn drawn(seed: u64) -> Self {
+        let mut chance = crate::chance::Chance::new(seed ^ 0x5eed);
+        let storages = 3 + chance.below(4) as usize;
+        let copies = *chance.pick(&[1, 2, 3, 3, 3, 5]);
+        Self {
+            seed,
+            storages,
+            copies,
+            joined: 1 + chance.below(storages as u64) as usize,
+            users: 2 + chance.below(2) as usize,
+            keys: 1 + chance.below(4),
+            operations: 40 + chance.below(40) as usize,
+            operators: chance.below(3) as usize,
+            faults: Faults {
+                lost: *chance.pick(&[0, 10, 50, 150]),
+                late: *chance.pick(&[0, 10, 50]),
+                doubled: *chance.pick(&[0, 20, 100]),
+            },
+            accidents: chance.below(6),
+        }
+    }
+
+    /// Runs it; the words say what went wrong.
+    pub fn run(self) -> Result<Report, String> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .start_paused(true)
+            .build()
+            .map_err(|why| format!("no runtime: {why}"))?;
+        let local = LocalSet::new();
+        let run = async move {
+            match tokio::time::timeout(Duration::from_secs(3_600), Run::new(self).all()).await {
+                Ok(end) => end,
+                Err(_) => Err("I7: nothing came to an end within an hour".into()),
+            }
+        };
+        let end = runtime.block_on(local.run_until(run));
+        end.map_err(|why| {
+            format!(
+                "{why}\n  replay: SEED={} cargo test -p sdht-tests --test simulation",
+                self.seed
+            )
+        })
+    }
+}
+
+/// One run on its way.
+struct Run {
+    scenario: Scenario,
+    world: Rc<World>,
+    histories: Rc<RefCell<Vec<History>>>,
+    next_value: Rc<Cell<u64>>,
+    report: Rc<RefCell<Report>>,
+    wrong: Rc<RefCell<Option<String>>>,
+}
+
+type SimulatedRouter = Router<SimulatedTransport>;
+
+impl Run {
+    fn new(scenario: Scenario) -> Self {
+        let world = World::new(scenario.seed, scenario.storages);
+        let histories = (0..scenario.keys).map(|n| History::new(key(n).as_str())).collect();
+        Self {
+            scenario,
+            world,
+            histories: Rc::new(RefCell::new(histories)),
+            next_value: Rc::default(),
+            report: Rc::default(),
+            wrong: Rc::default(),
+        }
+    }
+
+    fn router(&self, patience: Patience) -> (SimulatedRouter, Rc<Cell<bool>>) {
+        let seeds = (0..self.world.hosts()).map(|host| self.world.address(host)).collect();
+        let transport = self.world.transport();
+        let switch = transport.kill_switch();
+        (Router::new(transport, seeds, patience), switch)
+    }
+
+    async fn all(self) -> Result<Report, String> {
+        let founder = self.router(Patience { operation_ms: 5_000, step_ms: 60_000 }).0;
+        founder
+            .found(
+                &self.world.address(0),
+                RingId(u128::from(self.scenario.seed)),
+                self.scenario.copies,
+            )
+            .await
+            .map_err(|why| format!("founding: {why}"))?;
+        for host in 1..self.scenario.joined {
+            self.world.tend();
+            founder
+                .join(&self.world.address(host), None, PlainRecords::Refuse, &mut |_| {})
+                .await
+                .map_err(|why| format!("joining storage {host}: {why}"))?;
+        }
+
+        self.world.set_faults(self.scenario.faults);
+        let watch = self.watch();
+        let users: Vec<_> = (0..self.scenario.users).map(|n| self.user(n as u64)).collect();
+        let operators: Vec<_> = (0..self.scenario.operators).map(|_| self.operator()).collect();
+        let accidents = self.accidents();
+        for user in users {
+            user.await.map_err(|why| format!("a user fell over: {why}"))?;
+        }
+        accidents.await.map_err(|why| format!("the accidents fell over: {why}"))?;
+        operators.iter().for_each(JoinHandle::abort);
+
+        // Calm: everybody is up, every message comes.
+        self.world.set_faults(Faults::default());
+        for host in 0..self.world.hosts() {
+            self.world.start(host);
+            self.world.set_room(host, minor_storage::store::Room::Enough);
+        }
+        sleep(Duration::from_secs(10)).await;
+        let mender = self.router(Patience { operation_ms: 20_000, step_ms: 120_000 }).0;
+        mender
+            .repair(&mut |_| {})
+            .await
+            .map_err(|why| format!("I7: the repair did not end: {why}"))?;
+        sleep(Duration::from_secs(5)).await;
+        watch.abort();
+        if let Some(wrong) = self.wrong.borrow_mut().take() {
+            return Err(wrong);
+        }
+        // Whoever was silent when arcs were taught is taught now by those who need it.
+        for n in 0..self.scenario.keys {
+            self.read_once(&mender, n).await?;
+        }
+        let arcs =
+            mender.walk().await.map_err(|why| format!("I7: the walk does not close: {why}"))?.arcs;
+        mender.repair(&mut |_| {}).await.map_err(|why| format!("I7: the second repair: {why}"))?;
+        sleep(Duration::from_secs(5)).await;
+        self.world.tend();
+        at_rest(&self.world, &arcs)?;
+        self.judge()
+    }
+
+    fn judge(&self) -> Result<Report, String> {
+        for history in self.histories.borrow().iter() {
+            stamps(history).map_err(|why| format!("I8: {why}"))?;
+            if history.events().len() <= 50 {
+                wgl(history).map_err(|why| format!("I8: {why}"))?;
+            }
+        }
+        let mut report = self.report.borrow().clone();
+        report.counted = self.world.counted();
+        report.trace = self.world.trace();
+        Ok(report)
+    }
+
+    /// Looks at the invariants all the time.
+    fn watch(&self) -> JoinHandle<()> {
+        let (world, wrong) = (Rc::clone(&self.world), Rc::clone(&self.wrong));
+        spawn_local(async move {
+            let mut invariants = Invariants::default();
+            loop {
+                if let Err(why) = invariants.check(&world) {
+                    wrong.borrow_mut().get_or_insert(why);
+                }
+                world.tend();
+                sleep(Duration::from_millis(7)).await;
+            }
+        })
+    }
+
+    fn user(&self, process: u64) -> JoinHandle<()> {
+        let router = self.router(Patience { operation_ms: 3_000, step_ms: 10_000 }).0;
+        let (world, histories) = (Rc::clone(&self.world), Rc::clone(&self.histories));
+        let (next_value, report) = (Rc::clone(&self.next_value), Rc::clone(&self.report));
+        let scenario = self.scenario;
+        spawn_local(async move {
+            let mut last: BTreeMap<u64, Stamp> = BTreeMap::new();
+            for _ in 0..scenario.operations {
+                let n = world.below(scenario.keys);
+                let value = next_value.get();
+                let kind = match world.below(10) {
+                    0..=3 => Kind::Get,
+                    4..=6 => Kind::Set { expect: Expect::Anything, value },
+                    7 => Kind::Set { expect: Expect::Absent, value },
+                    8 => match last.get(&n) {
+                        Some(stamp) => Kind::Set { expect: Expect::Stamp(*stamp), value },
+                        None => Kind::Set { expect: Expect::Present, value },
+                    },
+                    _ => Kind::Delete { expect: Expect::Anything },
+                };
+                if matches!(kind, Kind::Set { .. }) {
+                    next_value.set(value + 1);
+                }
+                let called = world.elapsed_us();
+                let outcome = operate(&router, &world, &key(n), kind).await;
+                match outcome {
+                    Some(outcome) => {
+                        match outcome {
+                            Outcome::Answered { answer, .. } => {
+                                report.borrow_mut().answered += 1;
+                                if let Answer::Done(stamp)
+                                | Answer::Seen(Seen::Value { stamp, .. }) = answer
+                                {
+                                    last.insert(n, stamp);
+                                }
+                            }
+                            Outcome::Unknown { .. } => report.borrow_mut().unknown += 1,
+                        }
+                        let event = Event { process, kind, called, outcome };
+                        histories.borrow_mut()[n as usize].push(event);
+                    }
+                    None => world.count("an operation was refused"),
+                }
+                sleep(Duration::from_millis(world.below(60))).await;
+            }
+        })
+    }
+
+    /// Somebody who changes the ring, and now and then dies in the middle of it.
+    fn operator(&self) -> JoinHandle<()> {
+        let seeds = Self { ..self.clone_parts() };
+        let world = Rc::clone(&self.world);
+        spawn_local(async move {
+            loop {
+                let (router, switch) =
+                    seeds.router(Patience { operation_ms: 3_000, step_ms: 5_000 });
+                let host = world.below(world.hosts() as u64) as usize;
+                let address = world.address(host);
+                let id = StorageId(host as u128 + 1);
+                let wish = world.below(10);
+                let copies = [1, 2, 3, 3, 5][world.below(5) as usize];
+                let w = Rc::clone(&world);
+                let changing = spawn_local(async move {
+                    let mut tell = |progress| {
+                        if let sdht::moves::Progress::Agreed(_, decree) = progress {
+                            w.count(agreed(&decree));
+                        }
+                    };
+                    let end = match wish {
+                        0..=3 => router.join(&address, None, PlainRecords::Refuse, &mut tell).await,
+                        4..=6 => router.leave(id, &mut tell).await,
+                        7 => router.set_copies(copies, &mut tell).await,
+                        8 => match router.walk().await {
+                            Ok(walked) => {
+                                for arc in walked.arcs {
+                                    if router.sweep(&arc).await.is_ok_and(|swept| swept > 0) {
+                                        w.count("dead records were swept");
+                                    }
+                                }
+                                Ok(())
+                            }
+                            Err(_) => Ok(()),
+                        },
+                        _ => router.repair(&mut tell).await,
+                    };
+                    w.count(if end.is_ok() {
+                        "a ring change ended"
+                    } else {
+                        "a ring change gave up"
+                    });
+                });
+                if world.chance(300) {
+                    sleep(Duration::from_millis(world.below(1_500))).await;
+                    if !changing.is_finished() {
+                        switch.set(true);
+                        changing.abort();
+                        world.count("a router died while it changed the ring");
+                    }
+                } else {
+                    let _ = changing.await;
+                }
+                sleep(Duration::from_millis(world.below(500))).await;
+            }
+        })
+    }
+
+    fn clone_parts(&self) -> Self {
+        Self {
+            scenario: self.scenario,
+            world: Rc::clone(&self.world),
+            histories: Rc::clone(&self.histories),
+            next_value: Rc::clone(&self.next_value),
+            report: Rc::clone(&self.report),
+            wrong: Rc::clone(&self.wrong),
+        }
+    }
+
+    /// One host after another has an accident, and is well again after a while.
+    fn accidents(&self) -> JoinHandle<()> {
+        let (world, count) = (Rc::clone(&self.world), self.scenario.accidents);
+        spawn_local(async move {
+            for _ in 0..count {
+                sleep(Duration::from_millis(world.below(1_500))).await;
+                let host = world.below(world.hosts() as u64) as usize;
+                match world.below(4) {
+                    0 | 1 => {
+                        world.crash(host);
+                        sleep(Duration::from_millis(world.below(1_500))).await;
+                        world.start(host);
+                    }
+                    2 => world.pause(host, world.below(3_000)),
+                    _ => {
+                        world.set_room(host, minor_storage::store::Room::Low);
+                        sleep(Duration::from_millis(world.below(1_500))).await;
+                        world.set_room(host, minor_storage::store::Room::Enough);
+                    }
+                }
+            }
+        })
+    }
+
+    /// At the end everything can be read.
+    async fn read_once(&self, router: &SimulatedRouter, n: u64) -> Result<(), String> {
+        let called = self.world.elapsed_us();
+        match operate(router, &self.world, &key(n), Kind::Get).await {
+            Some(outcome) => {
+                let event = Event { process: u64::MAX, kind: Kind::Get, called, outcome };
+                self.histories.borrow_mut()[n as usize].push(event);
+                Ok(())
+            }
+            None => Err(format!("I7: key '{}' cannot be read when all is calm", key(n))),
+        }
+    }
+}
+
+fn agreed(decree: &minor_protocol::Decree) -> &'static str {
+    use minor_protocol::Decree;
+    match decree {
+        Decree::Grow { .. } => "agreed: grow",
+        Decree::Shrink { .. } => "agreed: shrink",
+        Decree::Filled => "agreed: filled",
+        Decree::Split { .. } => "agreed: split",
+        Decree::Seal { .. } => "agreed: seal",
+        Decree::Absorb { .. } => "agreed: absorb",
+        Decree::Reopen => "agreed: reopen",
+        Decree::Copies { .. } => "agreed: copies",
+        Decree::Lead { .. } => "agreed: lead",
+        Decree::Readdress { .. } => "agreed: readdress",
+    }
+}
+
+fn key(n: u64) -> Key {
+    Key::new(format!("key {n}")).expect("it is short")
+}
+
+/// Asks one thing; none if it was refused and surely not done.
+async fn operate(
+    router: &SimulatedRouter,
+    world: &World,
+    key: &Key,
+    kind: Kind,
+) -> Option<Outcome> {
+    let set = |value: u64| Wish::Set {
+        content_type: String::new(),
+        expires_ms: None,
+        value: value.to_be_bytes().to_vec(),
+    };
+    let answered = |answer| Some(Outcome::Answered { at: world.elapsed_us(), answer });
+    let operation = match kind {
+        Kind::Get => {
+            let state = router.get(key).await.ok()?;
+            return answered(Answer::Seen(state.map_or(Seen::Absent, seen)));
+        }
+        Kind::Set { expect, value } => Operation { expect, wish: set(value) },
+        Kind::Delete { expect } => Operation { expect, wish: Wish::Delete },
+    };
+    match router.change(key, operation).await {
+        Ok(Changed::Done(stamp)) => answered(Answer::Done(stamp)),
+        Ok(Changed::Kept) => answered(Answer::Kept),
+        Ok(Changed::NotMet(stamp)) => {
+            let seen = stamp.map_or(Seen::Absent, |stamp| Seen::Value { stamp, value: None });
+            answered(Answer::NotMet(Some(seen)))
+        }
+        Err(NotChanged::Unknown { .. }) => Some(Outcome::Unknown { id: None }),
+        Err(_) => None,
+    }
+}
+
+fn seen(state: State) -> Seen {
+    let stamp = state.header.stamp().expect("what was set has a stamp");
+    let value = state.value.first_chunk().map(|bytes| u64::from_be_bytes(*bytes));
+    Seen::Value { stamp, value }
+}

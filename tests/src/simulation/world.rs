@@ -1,0 +1,339 @@
+//! Storages on simulated disks, and a network between them and the routers.
+//!
+//! A message takes its time, is lost, or comes twice; an answer too. A storage that crashes loses what was not committed, or
+//! any part of it that a real disk could lose; one that is paused answers what came meanwhile when it wakes. A router that
+//! dies falls silent in the middle of whatever it did.
+
+use crate::chance::Chance;
+use futures_util::{FutureExt, future::LocalBoxFuture};
+use minor_protocol::{Answers, Ask, StorageId, wire};
+use minor_storage::{
+    storage::{Durability, Settings, Storage, Tended},
+    store::{
+        Room,
+        memory::{Keep, MemoryStore},
+    },
+};
+use sdht::transport::{Silence, Transport};
+use std::{
+    cell::{Cell, RefCell},
+    collections::BTreeMap,
+    future::pending,
+    rc::Rc,
+    sync::Arc,
+};
+use tokio::time::{Duration, Instant, sleep, timeout};
+
+/// How long a router waits for one answer.
+const DEADLINE_MS: u64 = 400;
+/// The time at the beginning of every run.
+const BEGIN_MS: u64 = 1_700_000_000_000;
+
+/// What may go wrong with a message, in thousandths.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Faults {
+    /// It never comes.
+    pub lost: u64,
+    /// It takes much longer than usual.
+    pub late: u64,
+    /// It comes a second time, later.
+    pub doubled: u64,
+}
+
+/// One storage and its disk.
+pub struct Host {
+    /// Where it listens.
+    pub address: String,
+    disk: MemoryStore,
+    storage: Option<Rc<Storage>>,
+    /// How often it was started.
+    lives: u64,
+    paused_until: Instant,
+    zone: String,
+    fresh_id: StorageId,
+}
+
+/// Everything there is.
+pub struct World {
+    chance: RefCell<Chance>,
+    hosts: RefCell<Vec<Host>>,
+    faults: Cell<Faults>,
+    begin: Instant,
+    /// How often each kind of thing happened.
+    counted: RefCell<BTreeMap<&'static str, u64>>,
+    /// A digest of all that happened, in order: two runs of one seed have the same.
+    trace: Cell<u64>,
+}
+
+impl World {
+    /// A world of this many storages, none of them in a ring.
+    pub fn new(seed: u64, storages: usize) -> Rc<Self> {
+        let world = Self {
+            chance: RefCell::new(Chance::new(seed)),
+            hosts: RefCell::default(),
+            faults: Cell::default(),
+            begin: Instant::now(),
+            counted: RefCell::default(),
+            trace: Cell::new(0),
+        };
+        for n in 0..storages {
+            let host = Host {
+                address: format!("10.0.0.{}:8000", n + 1),
+                disk: MemoryStore::new(),
+                storage: None,
+                lives: 0,
+                paused_until: world.begin,
+                zone: String::new(),
+                fresh_id: StorageId(n as u128 + 1),
+            };
+            world.hosts.borrow_mut().push(host);
+            world.start(n);
+        }
+        Rc::new(world)
+    }
+
+    /// A draw below `end`.
+    pub fn below(&self, end: u64) -> u64 {
+        self.chance.borrow_mut().below(end)
+    }
+
+    /// True so many times in a thousand.
+    pub fn chance(&self, permille: u64) -> bool {
+        self.chance.borrow_mut().chance(permille)
+    }
+
+    /// The time, as everybody's clock has it.
+    pub fn now_ms(&self) -> u64 {
+        BEGIN_MS + self.elapsed_ms()
+    }
+
+    /// Milliseconds since the beginning.
+    pub fn elapsed_ms(&self) -> u64 {
+        u64::try_from(self.begin.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// Microseconds since the beginning: the clock of histories.
+    pub fn elapsed_us(&self) -> u64 {
+        u64::try_from(self.begin.elapsed().as_micros()).unwrap_or(u64::MAX)
+    }
+
+    /// From now on this may go wrong with messages.
+    pub fn set_faults(&self, faults: Faults) {
+        self.faults.set(faults);
+    }
+
+    /// Notes that something happened.
+    pub fn count(&self, what: &'static str) {
+        *self.counted.borrow_mut().entry(what).or_default() += 1;
+        let mixed = what.bytes().fold(self.trace.get() ^ self.elapsed_us(), |sum, byte| {
+            (sum ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+        });
+        self.trace.set(mixed);
+    }
+
+    /// How often each kind of thing happened.
+    pub fn counted(&self) -> BTreeMap<&'static str, u64> {
+        self.counted.borrow().clone()
+    }
+
+    /// The digest of all that happened so far.
+    pub fn trace(&self) -> u64 {
+        self.trace.get()
+    }
+
+    /// How many hosts there are.
+    pub fn hosts(&self) -> usize {
+        self.hosts.borrow().len()
+    }
+
+    /// Where a host listens.
+    pub fn address(&self, host: usize) -> String {
+        self.hosts.borrow()[host].address.clone()
+    }
+
+    /// The storage on a host, while it is up.
+    pub fn storage(&self, host: usize) -> Option<Rc<Storage>> {
+        self.hosts.borrow()[host].storage.clone()
+    }
+
+    /// The disk of a host.
+    pub fn disk(&self, host: usize) -> MemoryStore {
+        self.hosts.borrow()[host].disk.clone()
+    }
+
+    /// Starts the storage of a host, if it is down.
+    pub fn start(&self, host: usize) {
+        let host = &mut self.hosts.borrow_mut()[host];
+        if host.storage.is_some() {
+            return;
+        }
+        let settings = Settings {
+            fresh_id: host.fresh_id,
+            address: host.address.clone(),
+            zone: host.zone.clone(),
+            durability: Durability::Always,
+        };
+        let storage = Storage::open(Arc::new(host.disk.clone()), settings);
+        host.storage = Some(Rc::new(storage.expect("a simulated disk does not rot by itself")));
+        host.lives += 1;
+    }
+
+    /// Cuts the power of a host: what was not committed is lost, or any prefix of it is not.
+    pub fn crash(&self, host: usize) {
+        let prefix = self.below(4);
+        let host = &mut self.hosts.borrow_mut()[host];
+        if host.storage.take().is_none() {
+            return;
+        }
+        let lost = host.disk.uncommitted();
+        let keep = match prefix {
+            0 => Keep::Durable,
+            1 => Keep::Prefix(usize::MAX),
+            _ => Keep::Prefix(lost / 2),
+        };
+        if lost > 0 {
+            *self.counted.borrow_mut().entry("writes lost in a crash").or_default() += 1;
+        }
+        host.disk = host.disk.crash(keep);
+        self.count("a storage crashed");
+    }
+
+    /// The host answers nothing for a while, and then everything.
+    pub fn pause(&self, host: usize, ms: u64) {
+        self.hosts.borrow_mut()[host].paused_until = Instant::now() + Duration::from_millis(ms);
+        self.count("a storage paused");
+    }
+
+    /// The disk of a host is full, or is not any more.
+    pub fn set_room(&self, host: usize, room: Room) {
+        self.hosts.borrow()[host].disk.set_room(room);
+        if room == Room::Low {
+            self.count("a disk was full");
+        }
+    }
+
+    /// Does what storages do by themselves.
+    pub fn tend(&self) {
+        for host in 0..self.hosts() {
+            let Some(storage) = self.storage(host) else { continue };
+            while storage.tidy().expect("a simulated disk does not fail by itself") == Tended::Some
+            {
+            }
+        }
+    }
+
+    /// A way for a router to reach the storages.
+    pub fn transport(self: &Rc<Self>) -> SimulatedTransport {
+        SimulatedTransport { world: Rc::clone(self), is_dead: Rc::default() }
+    }
+
+    async fn deliver(self: Rc<Self>, host: usize, ask: Ask) -> Option<Answers> {
+        let wakes = self.hosts.borrow()[host].paused_until;
+        if wakes > Instant::now() {
+            self.count("a message waited for a paused storage");
+            tokio::time::sleep_until(wakes).await;
+        }
+        let (storage, life, disk) = {
+            let hosts = self.hosts.borrow();
+            (hosts[host].storage.clone()?, hosts[host].lives, hosts[host].disk.clone())
+        };
+        let worked = storage.work(ask, self.now_ms());
+        // The disk takes a moment; what is asked meanwhile shares the commit.
+        if self.chance(300) {
+            disk.hold_commits();
+            sleep(Duration::from_micros(200 + self.below(2_000))).await;
+            disk.release_commits();
+        }
+        let answers = worked.settled().await.ok()?;
+        // Whoever crashed in between has said nothing.
+        let hosts = self.hosts.borrow();
+        (hosts[host].lives == life && hosts[host].storage.is_some()).then_some(answers)
+    }
+
+    async fn carry(self: Rc<Self>, address: String, ask: Ask) -> Option<Answers> {
+        let faults = self.faults.get();
+        let host = self.hosts.borrow().iter().position(|host| host.address == address)?;
+        // What goes over the wire is bytes.
+        let ask: Ask = wire::decode(&wire::encode(&ask)).expect("an ask is read as it was written");
+        self.take_time(faults).await;
+        if self.chance(faults.lost) {
+            self.count("a request was lost");
+            return None;
+        }
+        if self.chance(faults.doubled) {
+            let (world, ask, wait) = (Rc::clone(&self), ask.clone(), self.below(3_000));
+            tokio::task::spawn_local(async move {
+                sleep(Duration::from_millis(wait)).await;
+                world.count("a request came a second time");
+                world.deliver(host, ask).await;
+            });
+        }
+        let answers = Rc::clone(&self).deliver(host, ask).await?;
+        if self.chance(faults.lost) {
+            self.count("a reply was lost");
+            return None;
+        }
+        self.take_time(faults).await;
+        Some(wire::decode(&wire::encode(&answers)).expect("answers are read as they were written"))
+    }
+
+    async fn take_time(&self, faults: Faults) {
+        let us = if self.chance(faults.late) {
+            self.count("a message was late");
+            self.below(2_000_000)
+        } else {
+            50 + self.below(1_000)
+        };
+        sleep(Duration::from_micros(us)).await;
+    }
+}
+
+/// A router's way to the storages of a world.
+#[derive(Clone)]
+pub struct SimulatedTransport {
+    world: Rc<World>,
+    is_dead: Rc<Cell<bool>>,
+}
+
+impl SimulatedTransport {
+    /// A switch: once it is thrown, the router hears nothing and says nothing any more.
+    pub fn kill_switch(&self) -> Rc<Cell<bool>> {
+        Rc::clone(&self.is_dead)
+    }
+}
+
+impl Transport for SimulatedTransport {
+    fn ask(&self, address: &str, ask: Ask) -> LocalBoxFuture<'static, Result<Answers, Silence>> {
+        let (world, is_dead) = (Rc::clone(&self.world), Rc::clone(&self.is_dead));
+        let address = address.to_owned();
+        async move {
+            if is_dead.get() {
+                return pending().await;
+            }
+            // Sent is sent: that the router stops waiting takes nothing back.
+            let carried = tokio::task::spawn_local(Rc::clone(&world).carry(address, ask));
+            let heard = timeout(Duration::from_millis(DEADLINE_MS), carried).await;
+            if is_dead.get() {
+                return pending().await;
+            }
+            match heard {
+                Ok(Ok(Some(answers))) => Ok(answers),
+                Ok(_) => {
+                    // A lost message is noticed by its absence only.
+                    sleep(Duration::from_millis(DEADLINE_MS)).await;
+                    Err(Silence::TooLate(DEADLINE_MS))
+                }
+                Err(_) => Err(Silence::TooLate(DEADLINE_MS)),
+            }
+        }
+        .boxed_local()
+    }
+
+    fn now_ms(&self) -> u64 {
+        self.world.now_ms()
+    }
+
+    fn chance(&self, below: u64) -> u64 {
+        self.world.below(below)
+    }
+}
