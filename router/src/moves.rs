@@ -114,7 +114,7 @@ impl<T: Transport> Router<T> {
     ) -> Result<(), NotMoved> {
         let silent = |silence| NotMoved::Silent { address: address.to_owned(), silence };
         let (hello, _) = self.hello(address).await.map_err(silent)?;
-        let arcs = self.walk().await?.arcs;
+        let arcs = self.look_round(tell).await?;
         let ring = arcs[0].ring;
         let heard =
             self.say(&hello.member, Request::Enter { ring, plain }).await.map_err(silent)?;
@@ -137,7 +137,7 @@ impl<T: Transport> Router<T> {
         storage: StorageId,
         tell: &mut dyn FnMut(Progress),
     ) -> Result<(), NotMoved> {
-        self.walk().await?;
+        self.look_round(tell).await?;
         self.reach(|arcs| Goal::of(arcs).without(storage), tell).await
     }
 
@@ -147,15 +147,15 @@ impl<T: Transport> Router<T> {
         copies: u8,
         tell: &mut dyn FnMut(Progress),
     ) -> Result<(), NotMoved> {
-        self.walk().await?;
+        self.look_round(tell).await?;
         self.reach(|arcs| Ok(Goal::of(arcs).with_copies(copies)), tell).await
     }
 
     /// Finishes or undoes what is half done, and levels every arc.
     pub async fn repair(&self, tell: &mut dyn FnMut(Progress)) -> Result<(), NotMoved> {
-        self.walk().await?;
+        self.look_round(tell).await?;
         self.reach(|arcs| Ok(Goal::of(arcs)), tell).await?;
-        for arc in self.walk().await?.arcs {
+        for arc in self.survey().await?.arcs {
             self.level(&arc, tell).await?;
         }
         Ok(())
@@ -174,20 +174,12 @@ impl<T: Transport> Router<T> {
             let tiled = self.core.ring.borrow().tiled();
             let arcs = match tiled {
                 Some(arcs) => arcs,
-                None => match self.walk().await {
-                    Ok(walked) => walked.arcs,
-                    Err(no_ring) if since.elapsed() > patience => return Err(no_ring.into()),
-                    Err(_) => {
-                        tries += 1;
-                        self.pause(tries).await;
-                        continue;
-                    }
-                },
+                None => self.look_round(tell).await?,
             };
             let wish = goal(&arcs)?;
             let Some(step) = wish.step(&arcs) else {
                 // Before it is called done, the arcs are seen to be so, not only remembered.
-                let arcs = self.walk().await?.arcs;
+                let arcs = self.look_round(tell).await?;
                 if goal(&arcs)?.step(&arcs).is_none() {
                     return Ok(());
                 }
@@ -205,9 +197,33 @@ impl<T: Transport> Router<T> {
                 tell(Progress::Waiting(why));
                 tries += 1;
                 self.pause(tries).await;
-                self.refresh().await;
+                // Whoever is silent now is found out by the step itself.
+                let _ = self.walk().await;
             }
         }
+    }
+
+    /// The arcs as the storages show them. Where somebody had a decree chosen, taught a part of what follows and died, the
+    /// votes tell the rest.
+    async fn look_round(&self, tell: &mut dyn FnMut(Progress)) -> Result<Vec<RingArc>, NotMoved> {
+        let begun = Instant::now();
+        for tries in 0.. {
+            match self.walk().await {
+                Ok(walked) => return Ok(walked.arcs),
+                Err(no_ring)
+                    if begun.elapsed().as_millis() >= u128::from(self.core.patience.step_ms) =>
+                {
+                    return Err(no_ring.into());
+                }
+                Err(_) => {}
+            }
+            let torn = self.core.ring.borrow().torn().cloned();
+            if let Some(arc) = torn {
+                self.decide(&arc, None, tell).await;
+            }
+            self.pause(tries).await;
+        }
+        unreachable!("it is tried until it is given up")
     }
 
     /// Does what a step needs first, and has its decree decided.
@@ -231,7 +247,7 @@ impl<T: Transport> Router<T> {
         if sync && let Err(why) = self.sync(&step.arc, tell).await {
             return Taken::NotYet(why);
         }
-        self.decide(&step.arc, &step.decree, tell).await
+        self.decide(&step.arc, Some(&step.decree), tell).await
     }
 
     /// Rule 14: before a newcomer can come in at the next epoch, it knows the present arc as one it does not keep, and has
@@ -252,11 +268,11 @@ impl<T: Transport> Router<T> {
         if knows { Ok(()) } else { Err(no("it knows a newer arc there".into())) }
     }
 
-    /// Has the slot of this arc decided: for this decree, or for the one that somebody put forward before.
+    /// Has the slot of this arc decided: for the one that somebody put forward before, or else for one's own, if any.
     async fn decide(
         &self,
         arc: &RingArc,
-        own: &Decree,
+        own: Option<&Decree>,
         tell: &mut dyn FnMut(Progress),
     ) -> Taken {
         let ballot = self.ballot(arc.epoch);
@@ -276,7 +292,9 @@ impl<T: Transport> Router<T> {
                 Verdict::OutOfReach => return self.undecided(arc, canvass.newer, &last).await,
             }
         }
-        let decree = canvass.decree(own);
+        let Some(decree) = canvass.decree(own) else {
+            return Taken::NotYet("nobody has put anything forward".into());
+        };
         let mut poll = Poll::of(arc.members.len());
         let accept = |m: &Member| {
             let decree = decree.clone();

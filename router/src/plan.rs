@@ -239,21 +239,27 @@ impl Goal {
 
 /// A seal is gone through with while the upper arc is as the seal names it, and taken back once that has become something
 /// else: only then is it known that nobody can absorb the sealed arc any more.
+///
+/// Something newer over the upper span is proof enough. Had the slot chosen to absorb, the newer arc would be the joined
+/// one, which covers the sealed arc; or one that came of it, and then a majority has let go of the sealed arc already, and
+/// its reopening finds no votes.
 fn unseal(arc: &RingArc, arcs: &[RingArc]) -> Option<Step> {
     let seal = arc.sealed?;
     let step =
         |arc: &RingArc, decree| Some(Step { arc: arc.clone(), first: First::Nothing, decree });
-    let Some(upper) =
-        arcs.iter().find(|upper| upper.span == seal.span && upper.epoch == seal.epoch)
-    else {
+    let above: Vec<&RingArc> = arcs.iter().filter(|upper| upper.span.overlaps(seal.span)).collect();
+    if above.iter().any(|upper| upper.epoch > seal.epoch) {
         return step(arc, Decree::Reopen);
-    };
+    }
     let absorb = Decree::Absorb { lower: arc.clone() };
-    if absorb.next(upper).is_ok() {
+    let upper = above.iter().find(|upper| upper.span == seal.span && upper.epoch == seal.epoch);
+    if let Some(upper) = upper.filter(|upper| absorb.next(upper).is_ok()) {
         return step(upper, absorb);
     }
-    // It cannot be absorbed after all. Deciding anything for the upper arc makes that known.
-    upper.sealed.is_none().then(|| step(upper, Decree::Copies { wanted: upper.copies }))?
+    // It cannot be absorbed after all, or what is known of it is older than the seal. To decide anything there makes known
+    // what it has become.
+    let open = above.into_iter().find(|upper| upper.sealed.is_none())?;
+    step(open, Decree::Copies { wanted: open.copies })
 }
 
 #[cfg(test)]
@@ -424,6 +430,24 @@ mod tests {
         let goal = Goal::of(&arcs);
         story(&goal, &mut arcs);
         assert_eq!(arcs.len(), 1);
+    }
+
+    /// Found by the simulation: a router that knew the sealed arc, and of the upper one only an older form, took the seal
+    /// back while another absorbed it.
+    #[test]
+    fn a_seal_is_taken_back_only_when_the_upper_arc_is_known_to_be_another() {
+        let mut arcs = ring_of(&[(100, 1), (200, 2)], 2);
+        let (lower, upper) = (arcs[0].clone(), arcs[1].clone());
+        let seal = Seal { span: upper.span, epoch: upper.epoch };
+        arcs[0] = Decree::Seal { upper: seal }.next(&lower).unwrap().remove(0);
+        let step_with = |epoch: u64| {
+            let arcs = [arcs[0].clone(), RingArc { epoch, ..upper.clone() }];
+            let step = Goal::of(&arcs).step(&arcs).unwrap();
+            (step.arc.span.to.0, short(&step.decree))
+        };
+        assert_eq!(step_with(upper.epoch), (200, "absorb".into()));
+        assert_eq!(step_with(upper.epoch + 1), (100, "reopen".into()));
+        assert_eq!(step_with(upper.epoch - 1), (200, "copies 2".into()));
     }
 
     /// Wherever a router dies, the next one finishes or undoes what it finds: from any state on the way, the goal that the

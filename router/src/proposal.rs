@@ -47,10 +47,10 @@ impl Canvass {
         self.tally.verdict()
     }
 
-    /// The decree to put to the vote: one that may have been chosen already, or else one's own.
-    pub fn decree(&self, own: &Decree) -> Decree {
+    /// The decree to put to the vote: one that may have been chosen already, or else one's own, if any.
+    pub fn decree(&self, own: Option<&Decree>) -> Option<Decree> {
         assert_eq!(self.tally.verdict(), Verdict::Reached, "decided without a majority");
-        self.voted.as_ref().map_or(own, |(_, decree)| decree).clone()
+        self.voted.as_ref().map(|(_, decree)| decree).or(own).cloned()
     }
 }
 
@@ -104,10 +104,10 @@ mod tests {
         assert_eq!(canvass.hear(promised(Some((ballot(9), high.clone())))), Verdict::Pending);
         assert_eq!(canvass.hear(promised(Some((ballot(5), low)))), Verdict::Pending);
         assert_eq!(canvass.hear(promised(None)), Verdict::Reached);
-        assert_eq!(canvass.decree(&own), high);
+        assert_eq!(canvass.decree(Some(&own)), Some(high));
         let mut free = Canvass::of(1);
         free.hear(promised(None));
-        assert_eq!(free.decree(&own), own);
+        assert_eq!(free.decree(Some(&own)), Some(own));
     }
 
     #[test]

@@ -215,7 +215,9 @@ impl<T: Transport> Router<T> {
         match found {
             Ended::Seen(_, header, state) => match state {
                 Some(state) => Ok(Some(state)),
-                None => Ok(header.content.is_none().then_some(State { header: *header, value: vec![] })),
+                None => {
+                    Ok(header.content.is_none().then_some(State { header: *header, value: vec![] }))
+                }
             },
             Ended::NeedValue => Err(Again::Wiser),
         }
@@ -454,7 +456,7 @@ impl<T: Transport> Router<T> {
             Again::Later(trouble) => {
                 if matches!(trouble, Trouble::NoMajority { .. }) && tries.tried.is_multiple_of(3) {
                     // Perhaps everybody who kept the arc is gone, and others keep it now.
-                    self.refresh().await;
+                    let _ = self.walk().await;
                 }
                 self.pause(tries.tried).await;
                 Ok(())

@@ -83,6 +83,11 @@ impl Ring {
         (whole && closes && places == 1 << 64).then(|| self.arcs())
     }
 
+    /// An arc of which a newer one has taken a part, while nobody told what became of the rest.
+    pub fn torn(&self) -> Option<&RingArc> {
+        self.pieces.iter().find(|piece| piece.span != piece.arc.span).map(|piece| &piece.arc)
+    }
+
     /// A place of which nothing is known: the first one behind a known arc, or any if nothing is known at all.
     pub fn gap(&self) -> Option<Position> {
         if self.pieces.is_empty() {

@@ -13,12 +13,13 @@
 //! another neighbour than the ring shows, it mends.
 
 use crate::{
+    ring::Ring,
     router::Router,
     transport::{Silence, Transport},
 };
 use minor_protocol::{
     Ask, Member, Position, Reply, Request, RingArc, RingId, StorageId,
-    limits::SUCCESSORS,
+    limits::{LEARN_ARCS, SUCCESSORS},
     message::{Hello, Neighbour},
 };
 use std::collections::{BTreeMap, VecDeque};
@@ -97,13 +98,13 @@ impl<T: Transport> Router<T> {
         }
     }
 
-    /// Walks round the ring, from nothing but addresses.
+    /// Walks round the ring, from nothing but addresses, until what the storages show closes. What was known before and is
+    /// newer than what they show stays: an arc that anybody ever adopted is never unmade.
     pub async fn walk(&self) -> Result<Walked, NoRing> {
-        let mut walk =
-            Walk::new(self.core.ring.borrow().addresses(), self.core.seeds.borrow().clone());
-        self.core.ring.borrow_mut().clear();
+        let mut walk = self.begin();
         loop {
-            if let Some(arcs) = self.core.ring.borrow().tiled() {
+            let known = self.core.ring.borrow().tiled().filter(|_| walk.ring.tiled().is_some());
+            if let Some(arcs) = known {
                 self.mend(&walk, &arcs);
                 return Ok(Walked { hops: walk.hops, arcs });
             }
@@ -111,10 +112,23 @@ impl<T: Transport> Router<T> {
         }
     }
 
+    /// Asks everybody anybody has heard of, also those that are not needed to close the ring: who lags is taught.
+    pub async fn survey(&self) -> Result<Walked, NoRing> {
+        let mut walk = self.begin();
+        while self.hop(&mut walk).await.is_ok() {}
+        let arcs = self.core.ring.borrow().tiled();
+        let Some(arcs) = arcs else { return Err(walk.no_ring(self.core.ring.borrow().gap())) };
+        self.mend(&walk, &arcs);
+        Ok(Walked { hops: walk.hops, arcs })
+    }
+
+    fn begin(&self) -> Walk {
+        Walk::new(self.core.ring.borrow().addresses(), self.core.seeds.borrow().clone())
+    }
+
     /// The arc of a place, walking only as far as it takes.
     pub(crate) async fn find(&self, place: Position) -> Result<RingArc, NoRing> {
-        let mut walk =
-            Walk::new(self.core.ring.borrow().addresses(), self.core.seeds.borrow().clone());
+        let mut walk = self.begin();
         loop {
             if let Some(arc) = self.core.ring.borrow().arc_at(place) {
                 return Ok(arc.clone());
@@ -123,24 +137,14 @@ impl<T: Transport> Router<T> {
         }
     }
 
-    /// Looks anew at everything, and keeps what was known if nobody answers.
-    pub(crate) async fn refresh(&self) {
-        let known = self.core.ring.borrow().clone();
-        if self.walk().await.is_err() {
-            for arc in known.arcs() {
-                self.learn(&arc);
-            }
-        }
-    }
-
     /// Asks the next one.
     async fn hop(&self, walk: &mut Walk) -> Result<(), NoRing> {
         let next = {
-            let ring = self.core.ring.borrow();
-            let gap = ring.gap();
-            walk.next(gap.and_then(|gap| neighbour_of(&ring.arcs(), gap)))
+            let gap = walk.ring.gap();
+            let near = gap.and_then(|gap| neighbour_of(&walk.ring.arcs(), gap));
+            walk.next(near)
         };
-        let Some(address) = next else { return Err(walk.no_ring(self.core.ring.borrow().gap())) };
+        let Some(address) = next else { return Err(walk.no_ring(walk.ring.gap())) };
         let heard = self.hello(&address).await;
         let hello = match heard {
             Ok((hello, starts)) => {
@@ -177,6 +181,7 @@ impl<T: Transport> Router<T> {
         walk.seen.insert(hello.member.storage, Neighbour { member: hello.member.clone(), starts });
         for kept in hello.kept.iter().filter(|kept| !kept.damaged) {
             self.learn(&kept.arc);
+            walk.ring.learn(&kept.arc);
         }
         // What it left it knows only from hearsay; whoever keeps it now says so himself when asked.
         let members =
@@ -191,8 +196,17 @@ impl<T: Transport> Router<T> {
         Ok(())
     }
 
-    /// Tells storages their neighbours where they know others. Nobody waits for it.
+    /// Teaches storages that lag, and tells them their neighbours where they know others. Nobody waits for it.
     fn mend(&self, walk: &Walk, arcs: &[RingArc]) {
+        for hello in walk.hops.iter().filter_map(|hop| hop.hello.as_ref()) {
+            let lags = |arc: &&RingArc| {
+                hello.kept.iter().any(|k| k.arc.epoch < arc.epoch && k.arc.span.overlaps(arc.span))
+            };
+            let newer: Vec<RingArc> = arcs.iter().filter(lags).take(LEARN_ARCS).cloned().collect();
+            if !newer.is_empty() {
+                drop(self.say(&hello.member, Request::Learn { arcs: newer }));
+            }
+        }
         let places: Vec<&Member> = arcs.iter().map(RingArc::first).collect();
         for (n, member) in places.iter().enumerate() {
             let seen = |m: &Member| walk.seen.get(&m.storage).cloned();
@@ -240,6 +254,8 @@ fn neighbour_of(arcs: &[RingArc], gap: Position) -> Option<String> {
 
 /// A walk on its way.
 struct Walk {
+    /// What the storages asked have shown.
+    ring: Ring,
     hops: Vec<Hop>,
     waiting: VecDeque<String>,
     asked: Vec<String>,
@@ -251,6 +267,7 @@ struct Walk {
 impl Walk {
     fn new(known: Vec<String>, seeds: Vec<String>) -> Self {
         let mut walk = Self {
+            ring: Ring::default(),
             hops: vec![],
             waiting: VecDeque::new(),
             asked: vec![],

@@ -8,8 +8,8 @@
 //!
 //! Every place belongs to at most one seat or note, always the newest arc the storage ever learned for it. That is what
 //! keeps it from serving an old form again: an arc is adopted only when it is newer than everything it overlaps, and what
-//! it does not cover of an older arc stays as it was, lagging, until that too is superseded. A seat that lost a part this
-//! way votes on no decree any more: its slot is decided, or it would not have lost it.
+//! it does not cover of an older arc stays as it was, lagging, until that too is superseded. It also goes on to vote in the
+//! old arc's slot, which is decided by then: should the one who knew what was chosen for the rest be gone, the vote tells.
 //!
 //! The chart is written down as a whole, in one step; a vote or an adoption happens entirely or not at all.
 
@@ -58,7 +58,7 @@ impl Seat {
         Self { arc, span, floor, promised: Ballot::ZERO, accepted: None, damaged }
     }
 
-    /// Whether no part of the arc was superseded: only then are decrees voted on.
+    /// Whether no part of the arc was superseded.
     pub fn is_whole(&self) -> bool {
         self.span == self.arc.span
     }
@@ -151,14 +151,17 @@ impl Chart {
         Err(Refusal::Stale { arc: Box::new(seat.arc.clone()) })
     }
 
-    /// The seat whose arc EQUALS the one named: same span, epoch and members.
-    fn slot(&mut self, arc: &RingArc) -> Result<&mut Seat, Refusal> {
-        let index = self.admits(arc.span.to, arc.epoch)?;
-        let seat = &mut self.seats[index];
-        if seat.arc == *arc && seat.is_whole() {
-            Ok(seat)
-        } else {
-            Err(Refusal::Stale { arc: Box::new(seat.arc.clone()) })
+    /// The seats whose arc EQUALS the one named: same span, epoch and members. One, or what newer arcs left of it in pieces.
+    fn slot(&mut self, arc: &RingArc) -> Result<Vec<&mut Seat>, Refusal> {
+        if self.seats.iter().all(|seat| seat.arc != *arc) {
+            let seat = &self.seats[self.admits(arc.span.to, arc.epoch)?];
+            return Err(Refusal::Stale { arc: Box::new(seat.arc.clone()) });
+        }
+        let pieces: Vec<&mut Seat> =
+            self.seats.iter_mut().filter(|seat| seat.arc == *arc).collect();
+        match pieces.iter().find(|seat| seat.damaged) {
+            Some(seat) => Err(Refusal::Damaged { span: seat.span }),
+            None => Ok(pieces),
         }
     }
 
@@ -168,12 +171,13 @@ impl Chart {
         arc: &RingArc,
         ballot: Ballot,
     ) -> Result<Option<(Ballot, Decree)>, Refusal> {
-        let seat = self.slot(arc)?;
-        if ballot <= seat.promised {
-            return Err(Refusal::Refused { highest: seat.promised });
+        let pieces = self.slot(arc)?;
+        let (promised, accepted) = (pieces[0].promised, pieces[0].accepted.clone());
+        if ballot <= promised {
+            return Err(Refusal::Refused { highest: promised });
         }
-        seat.promised = ballot;
-        Ok(seat.accepted.clone())
+        pieces.into_iter().for_each(|seat| seat.promised = ballot);
+        Ok(accepted)
     }
 
     /// Votes for a decree. To be written down first.
@@ -183,13 +187,16 @@ impl Chart {
         ballot: Ballot,
         decree: &Decree,
     ) -> Result<(), Refusal> {
-        let seat = self.slot(arc)?;
-        if ballot < seat.promised {
-            return Err(Refusal::Refused { highest: seat.promised });
+        let pieces = self.slot(arc)?;
+        let promised = pieces[0].promised;
+        if ballot < promised {
+            return Err(Refusal::Refused { highest: promised });
         }
         decree.next(arc)?;
-        seat.promised = ballot;
-        seat.accepted = Some((ballot, decree.clone()));
+        for seat in pieces {
+            seat.promised = ballot;
+            seat.accepted = Some((ballot, decree.clone()));
+        }
         Ok(())
     }
 
@@ -460,17 +467,34 @@ mod tests {
     }
 
     #[test]
-    fn a_part_that_was_not_superseded_lags_and_votes_on_nothing() {
+    fn a_part_that_was_not_superseded_lags_and_still_knows_the_vote() {
         let mut chart = chart();
         let whole = arc(0, 100, 5, &[1, 2, 3]);
+        let split = Decree::Split { at: at(40) };
+        chart.accept_decree(&whole, ballot(5, 1), &split).unwrap();
+        // Whoever had it chosen taught one half and died.
         chart.learn(&[arc(0, 40, 6, &[1, 2, 3])]).unwrap();
         assert!(chart.admits(at(20), 6).is_ok() && chart.admits(at(70), 5).is_ok());
         assert!(chart.admits(at(20), 5).is_err() && chart.admits(at(70), 6).is_err());
-        assert!(chart.prepare_decree(&whole, ballot(5, 1)).is_err());
+        let shown = chart.prepare_decree(&whole, ballot(5, 2));
+        assert_eq!(shown, Ok(Some((ballot(5, 1), split))));
         let rest = arc(40, 100, 5, &[1, 2, 3]);
-        assert!(chart.prepare_decree(&rest, ballot(5, 1)).is_err(), "no such arc was ever agreed");
+        assert!(chart.prepare_decree(&rest, ballot(5, 3)).is_err(), "no such arc was ever agreed");
         chart.learn(&[arc(40, 100, 6, &[2, 3])]).unwrap();
         assert_eq!(chart.wiping(), [Span::new(at(40), at(100))]);
+        assert!(chart.prepare_decree(&whole, ballot(5, 4)).is_err(), "nothing is left of it");
+    }
+
+    #[test]
+    fn the_pieces_of_one_arc_vote_as_one() {
+        let mut chart = chart();
+        let whole = arc(0, 100, 5, &[1, 2, 3]);
+        chart.learn(&[arc(40, 60, 6, &[1, 2, 3])]).unwrap();
+        assert_eq!(chart.seats().len(), 3);
+        chart.prepare_decree(&whole, ballot(5, 7)).unwrap();
+        chart.learn(&[arc(0, 40, 6, &[1, 2, 3])]).unwrap();
+        let low = chart.prepare_decree(&whole, ballot(5, 6));
+        assert_eq!(low, Err(Refusal::Refused { highest: ballot(5, 7) }));
     }
 
     #[test]

@@ -2,11 +2,12 @@
 
 use super::{Answered, Face, listing, now_ms, problem::Problem};
 use crate::{
-    nodeinfo::{Health, NodeInfo},
+    nodeinfo::NodeInfo,
     page::{self, Keys},
+    store::Room,
 };
 use actix_web::{HttpRequest, HttpResponse, http::header};
-use minor_protocol::Key;
+use minor_protocol::{Key, Refusal};
 use serde::Deserialize;
 
 /// Keys on one status page.
@@ -48,19 +49,17 @@ pub(super) fn live() -> HttpResponse {
     said("alive\n")
 }
 
-/// `/readyz`: it takes what comes.
+/// `/readyz`: the data is open, there is room on the disk, and it is not stopping. Damage in one arc is no reason to keep away
+/// from the others.
 pub(super) fn ready(face: &Face) -> Answered {
     face.storage.health()?;
-    let info = info_of(face);
-    match info.state {
-        Health::Serving => Ok(said("ready\n")),
-        Health::Stopping => Err(Problem::not_now("the storage is stopping")),
-        Health::Full => Err(Problem::not_now(format!(
-            "the disk is nearly full ({} bytes are free): it reads and deletes, and writes again when there is room",
-            info.disk.free
-        ))),
-        Health::Damaged => Err(Problem::not_now(
-            "some of its data is damaged, see /nodeinfo: in a ring `sdht repair` fills it again",
+    if face.storage.is_stopping() {
+        return Err(Refusal::Stopping.into());
+    }
+    match face.storage.room() {
+        Room::Enough => Ok(said("ready\n")),
+        Room::Low => Err(Problem::not_now(
+            "the disk is nearly full: it reads and deletes, and writes again when there is room",
         )),
     }
 }

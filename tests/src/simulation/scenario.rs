@@ -96,10 +96,13 @@ impl Scenario {
             .map_err(|why| format!("no runtime: {why}"))?;
         let local = LocalSet::new();
         let run = async move {
-            match tokio::time::timeout(Duration::from_secs(3_600), Run::new(self).all()).await {
+            let run = Run::new(self);
+            let world = Rc::clone(&run.world);
+            let end = match tokio::time::timeout(Duration::from_secs(3_600), run.all()).await {
                 Ok(end) => end,
                 Err(_) => Err("I7: nothing came to an end within an hour".into()),
-            }
+            };
+            end.map_err(|why| format!("{why}\n{}", world.describe()))
         };
         let end = runtime.block_on(local.run_until(run));
         end.map_err(|why| {

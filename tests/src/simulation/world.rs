@@ -141,6 +141,32 @@ impl World {
         self.trace.get()
     }
 
+    /// What every storage knows of the ring, for people.
+    pub fn describe(&self) -> String {
+        let mut text = String::new();
+        for host in 0..self.hosts() {
+            let Some(storage) = self.storage(host) else {
+                text.push_str(&format!("  {} is down\n", self.address(host)));
+                continue;
+            };
+            let chart = storage.chart();
+            text.push_str(&format!("  {} keeps\n", self.address(host)));
+            for seat in chart.seats() {
+                let vote = seat.accepted.as_ref().map(|(b, d)| format!(" voted {d:?} at {b}"));
+                let part =
+                    if seat.is_whole() { String::new() } else { format!(" of it {}", seat.span) };
+                text.push_str(&format!("    {}{part}{}\n", seat.arc, vote.unwrap_or_default()));
+            }
+            for note in chart.notes() {
+                text.push_str(&format!("    not {} of it {}\n", note.arc, note.span));
+            }
+            for span in chart.wiping() {
+                text.push_str(&format!("    clearing {span}\n"));
+            }
+        }
+        text
+    }
+
     /// How many hosts there are.
     pub fn hosts(&self) -> usize {
         self.hosts.borrow().len()
