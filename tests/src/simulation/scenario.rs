@@ -63,6 +63,17 @@ pub struct Report {
     pub trace: u64,
 }
 
+impl Report {
+    /// Adds another run's figures.
+    pub fn add(&mut self, other: &Self) {
+        self.answered += other.answered;
+        self.unknown += other.unknown;
+        for (what, n) in &other.counted {
+            *self.counted.entry(what).or_default() += n;
+        }
+    }
+}
+
 impl Scenario {
     /// A scenario of middling size, all of it drawn from the seed.
     pub fn drawn(seed: u64) -> Self {
