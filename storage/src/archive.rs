@@ -55,7 +55,7 @@ pub enum NoArchive {
         why: String,
     },
     /// The directory to import into already holds something.
-    #[error("the directory is in use already: it holds a storage. Import into a new one.")]
+    #[error("it holds a storage already, which was left as it is: import into a new directory")]
     NotEmpty,
 }
 

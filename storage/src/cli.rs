@@ -1,6 +1,6 @@
 //! What one may say to `minor-storage`, on the command line or in the environment.
 
-use clap::{Args, Parser, ValueEnum, builder::FalseyValueParser};
+use clap::{Args, Parser, Subcommand, ValueEnum, builder::FalseyValueParser};
 use minor_protocol::limits;
 use minor_storage::storage::Durability;
 use std::{net::IpAddr, path::PathBuf};
@@ -10,10 +10,34 @@ use std::{net::IpAddr, path::PathBuf};
 /// In no ring it is a plain key/value store: `curl -X PUT --data-binary @file localhost:8000/v1/kv/a/key`, then
 /// `curl localhost:8000/v1/kv/a/key`. A status page is at `/`.
 #[derive(Debug, Parser)]
-#[command(version, max_term_width = 100)]
+#[command(version, max_term_width = 100, args_conflicts_with_subcommands = true)]
 pub(crate) struct Cli {
     #[command(flatten)]
     pub(crate) serve: Serve,
+
+    /// Read a closed data directory from end to end, say what is there and whether it is whole, and change nothing.
+    #[arg(long, value_name = "DIR", exclusive = true)]
+    pub(crate) check: Option<PathBuf>,
+
+    #[command(subcommand)]
+    pub(crate) tool: Option<Tool>,
+}
+
+/// What else can be done with a data directory.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Tool {
+    /// Write all of a closed data directory to standard output, as one stream that any CBOR library reads.
+    Export {
+        /// The directory.
+        #[arg(long, env = "MINOR_STORAGE_DATA", value_name = "DIR")]
+        data: PathBuf,
+    },
+    /// Fill a new data directory with such a stream from standard input.
+    Import {
+        /// The directory; it is made.
+        #[arg(long, env = "MINOR_STORAGE_DATA", value_name = "DIR")]
+        data: PathBuf,
+    },
 }
 
 /// How to serve.

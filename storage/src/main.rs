@@ -2,6 +2,7 @@
 
 mod cli;
 mod start;
+mod tools;
 mod upkeep;
 
 use clap::Parser;
@@ -13,12 +14,15 @@ const LOGGED: &str = "warn,actix_http=off";
 fn main() -> ExitCode {
     env_logger::Builder::from_env(env_logger::Env::default().default_filter_or(LOGGED)).init();
     let cli = cli::Cli::parse();
-    // Other things to do with a directory than to serve from it come in here.
-    match start::serve(&cli.serve) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(why) => {
-            eprintln!("minor-storage: {why}");
-            ExitCode::FAILURE
+    let end = match (&cli.check, &cli.tool) {
+        (Some(dir), _) => tools::check(dir).map_err(|why| why.to_string()),
+        (None, Some(tool)) => tools::use_tool(tool).map_err(|why| why.to_string()),
+        (None, None) => {
+            start::serve(&cli.serve).map_err(|why| why.to_string()).map(|()| ExitCode::SUCCESS)
         }
-    }
+    };
+    end.unwrap_or_else(|why| {
+        eprintln!("minor-storage: {why}");
+        ExitCode::FAILURE
+    })
 }
