@@ -16,7 +16,7 @@ pub(crate) struct Cli {
     pub(crate) serve: Serve,
 
     /// Read a closed data directory from end to end, say what is there and whether it is whole, and change nothing.
-    #[arg(long, value_name = "DIR", exclusive = true)]
+    #[arg(long, value_name = "DIR")]
     pub(crate) check: Option<PathBuf>,
 
     #[command(subcommand)]

@@ -149,7 +149,7 @@ const NEVER: &[&str] = &[
     "manager",
 ];
 /// Names that others gave and we must use.
-const FOREIGN: &[&str] = &["HttpServer", "ServerHandle", "peer_addr", "NodeInfo"];
+const FOREIGN: &[&str] = &["HttpServer", "ServerHandle", "peer_addr", "NodeInfo", "futures_util"];
 
 #[test]
 fn one_thing_has_one_word() {
