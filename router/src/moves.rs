@@ -11,11 +11,11 @@
 use crate::{
     plan::{First, Goal, NoGoal, Step},
     proposal::{Canvass, Poll},
-    register::{Again, Trouble},
     router::Router,
-    sync::{Listing, Todo, settle},
+    sync::{Listing, Todo, enough, settle},
     tally::{Tally, Verdict},
     transport::{Silence, Transport},
+    tries::Again,
     walk::NoRing,
 };
 use futures_util::{StreamExt, stream};
@@ -67,6 +67,9 @@ pub enum NotMoved {
         /// Why.
         refusal: Refusal,
     },
+    /// The router's own thread has ended.
+    #[error("the router has ended")]
+    Ended,
     /// A step made no progress for too long.
     #[error(
         "the arc {arc} is stuck: {why}. Everything is served as before; try again when that is mended."
@@ -128,6 +131,17 @@ impl<T: Transport> Router<T> {
             None => self.middle_of_the_heaviest(&arcs).await?,
         };
         self.reach(|arcs| Goal::of(arcs).with(place, hello.member.clone()), tell).await
+    }
+
+    /// Which storage is meant by an address: the one the ring has there, dead or alive, else whoever answers.
+    pub async fn storage_at(&self, address: &str) -> Result<StorageId, NotMoved> {
+        let arcs = self.survey().await?.arcs;
+        let mut members = arcs.iter().flat_map(|arc| &arc.members);
+        if let Some(member) = members.find(|member| member.address == address) {
+            return Ok(member.storage);
+        }
+        let silent = |silence| NotMoved::Silent { address: address.to_owned(), silence };
+        Ok(self.hello(address).await.map_err(silent)?.0.member.storage)
     }
 
     /// Lets a storage go, after all it keeps was handed to the right neighbours. It need not be alive, as long as every arc
@@ -402,7 +416,7 @@ impl<T: Transport> Router<T> {
 
     async fn renewed(&self, key: &Key, arc: &RingArc) -> Result<(), String> {
         self.renew(key, arc).await.map_err(|again| match again {
-            Again::Wiser => "the arc has changed meanwhile".into(),
+            Again::Wiser | Again::Untouched => "the arc has changed meanwhile".into(),
             Again::Later(trouble) => trouble.to_string(),
         })
     }
@@ -424,9 +438,9 @@ impl<T: Transport> Router<T> {
         }
         let full = |l: &&Listing| Some(l.from) != arc.filling;
         let heard = listings.iter().filter(full).count();
-        let majority = if mutant::is("M12") { 1 } else { arc.full().count() / 2 + 1 };
+        let majority = enough(arc.full().count());
         let filling_heard = arc.filling.is_none_or(|f| listings.iter().any(|l| l.from == f));
-        if heard >= majority && (filling_heard || mutant::is("M12")) {
+        if heard >= majority && filling_heard {
             // All in one order, whoever answered first.
             listings.sort_by_key(|l| l.from);
             Ok(listings)
@@ -556,11 +570,5 @@ fn note(last: &mut String, arc: &RingArc, from: StorageId, heard: &crate::transp
         Ok(Ok(_)) => {}
         Ok(Err(refusal)) => *last = format!("{address}: {refusal}"),
         Err(silence) => *last = format!("{address}: {silence}"),
-    }
-}
-
-impl From<Trouble> for String {
-    fn from(trouble: Trouble) -> Self {
-        trouble.to_string()
     }
 }

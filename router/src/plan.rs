@@ -9,7 +9,7 @@
 //! A plan has no memory. Whatever is half done is visible in the arcs (a member being filled, a sealed arc, a boundary that
 //! should not be), so any router computes the same next step from them, and one that dies leaves nothing but that.
 
-use minor_protocol::{Decree, Member, Position, RingArc, Seal, StorageId};
+use minor_protocol::{Decree, Member, Position, RingArc, Seal, StorageId, mutant};
 
 /// The ring as somebody wants it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -232,8 +232,12 @@ impl Goal {
         if upper.filling.is_some() || upper.sealed.is_some() {
             return None;
         }
-        let seal = Seal { span: upper.span, epoch: upper.epoch };
-        Some(Step { arc: arc.clone(), first: First::Nothing, decree: Decree::Seal { upper: seal } })
+        let seal = Decree::Seal { upper: Seal { span: upper.span, epoch: upper.epoch } };
+        let step = |arc: &RingArc, decree| Step { arc: arc.clone(), first: First::Nothing, decree };
+        if mutant::is("M16") {
+            return Some(step(upper, Decree::Absorb { lower: seal.next(arc).ok()?.remove(0) }));
+        }
+        Some(step(arc, seal))
     }
 }
 

@@ -1,23 +1,23 @@
-//! Getting and changing one key: asks, hears, and does what [`crate::change`] and [`crate::get`] decide.
+//! Getting and changing one key: asks, hears, and does what [`crate::change`] and [`crate::get`](mod@crate::get) decide.
 //!
 //! Every try lives in one epoch of one arc. Whatever goes wrong with it, silence, a newer arc, a higher ballot, the next try
 //! starts afresh from what was learned, with the same operation id; and no operation is tried for longer than its patience.
 
 use crate::{
     change::{Accept, Change, Decision, Prepare},
+    error::{NotChanged, NotRead, Trouble},
     get::{Get, Seen},
     router::Router,
     tally::Verdict,
-    transport::{Silence, Transport, lines::Heard},
-    walk::NoRing,
+    transport::Transport,
+    tries::{Again, Count, Tries},
 };
 use futures_util::StreamExt;
 use minor_protocol::{
-    Ballot, Key, Operation, Refusal, Reply, Request, RingArc, Span, Stamp, State, StorageId,
+    Ballot, Key, Operation, Reply, Request, RingArc, Stamp, State, StorageId,
     message::{Outcome, Proposed, Show, Shown, ShownContent},
     record::Header,
 };
-use tokio::time::{Duration, Instant};
 
 /// What became of a change.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,83 +30,6 @@ pub enum Changed {
     NotMet(Option<Stamp>),
 }
 
-/// Why a change has no outcome.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum NotChanged {
-    /// Nothing was changed, now or later.
-    #[error("key '{key}' was not changed: {why}")]
-    NotDone {
-        /// The key.
-        key: Key,
-        /// What stood in the way.
-        why: Trouble,
-    },
-    /// It may have been done, or may still be: read before you write again.
-    #[error(
-        "nobody can tell whether key '{key}' was changed: {why}. Read it before you change it again."
-    )]
-    Unknown {
-        /// The key.
-        key: Key,
-        /// What stood in the way.
-        why: Trouble,
-    },
-}
-
-/// Why a key could not be read.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("key '{key}' could not be read: {why}")]
-pub struct NotRead {
-    /// The key.
-    pub key: Key,
-    /// What stood in the way.
-    pub why: Trouble,
-}
-
-/// What stood in the way of the last try.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum Trouble {
-    /// The ring was not found.
-    #[error(transparent)]
-    NoRing(#[from] NoRing),
-    /// Fewer than a majority of the arc's storages answered.
-    #[error("{heard} of {of} storages of {span} answered within {tried_ms} ms; last: {last}")]
-    NoMajority {
-        /// The arc.
-        span: Span,
-        /// How many answered yes.
-        heard: usize,
-        /// How many there are.
-        of: usize,
-        /// How long it was tried.
-        tried_ms: u64,
-        /// The last no, or silence.
-        last: String,
-    },
-    /// Others changed the key all the time.
-    #[error("others were always faster, for {tried_ms} ms")]
-    Contention {
-        /// How long it was tried.
-        tried_ms: u64,
-    },
-    /// So many others have changed the key that nobody can tell.
-    #[error("too many others changed it meanwhile")]
-    Forgotten,
-    /// The disks are full.
-    #[error("the disk of storage {0} is nearly full")]
-    Full(StorageId),
-}
-
-/// One try's end, if it is not the answer.
-pub(crate) enum Again {
-    /// A newer arc, or a higher ballot, is known now: at once.
-    Wiser,
-    /// Something was in the way that time may clear.
-    Later(Trouble),
-}
-
 /// How a reading or a round of one epoch went.
 type Tried<T> = Result<T, Again>;
 
@@ -116,7 +39,7 @@ impl<T: Transport> Router<T> {
         let no = |why| NotRead { key: key.clone(), why };
         let mut tries = Tries::new(self.core.patience.operation_ms);
         loop {
-            let arc = self.arc_of(key, &mut tries).await.map_err(no)?;
+            let arc = self.arc_around(key.position(), &mut tries).await.map_err(no)?;
             match self.try_get(key, &arc, &mut tries).await {
                 Ok(state) => return Ok(state.filter(|s| s.header.is_alive(self.now_ms()))),
                 Err(again) => self.or_give_up(again, &mut tries).await.map_err(no)?,
@@ -238,7 +161,7 @@ impl<T: Transport> Router<T> {
                     NotChanged::NotDone { key, why }
                 }
             };
-            let arc = self.arc_of(key, &mut tries).await.map_err(no)?;
+            let arc = self.arc_around(key.position(), &mut tries).await.map_err(no)?;
             let tried = self.try_change(key, &arc, &operation, &mut change, show, &mut tries).await;
             let maybe = change.as_ref().is_some_and(|c| c.may_be_applied);
             let no = |why| {
@@ -332,11 +255,16 @@ impl<T: Transport> Router<T> {
             Decision::Accept(outcome, state) => {
                 let (epoch_now, arc_now) = self.epoch_for_accept(key, arc);
                 let ballot = Ballot { epoch: epoch_now, ..ballot };
-                change.may_be_applied = true;
+                let before = std::mem::replace(&mut change.may_be_applied, true);
                 let unchanged = outcome != Outcome::Done || change.operation == Operation::IDENTITY;
                 let held = round.newest_ballot().filter(|_| unchanged && outcome != Outcome::Done);
                 let holders = held.map(|held| round.holders(held)).unwrap_or_default();
-                self.have_accepted(key, &arc_now, ballot, &state, &holders, held, tries).await?;
+                let accepted =
+                    self.have_accepted(key, &arc_now, ballot, &state, &holders, held, tries).await;
+                if matches!(accepted, Err(Again::Untouched)) {
+                    change.may_be_applied = before;
+                }
+                accepted?;
                 let header = Box::new(state.header.clone());
                 Ok(Ended::Seen(outcome, header, Some(state)))
             }
@@ -382,6 +310,13 @@ impl<T: Transport> Router<T> {
             count.hear(self, from, &heard);
             match vote.hear(heard.ok()) {
                 Verdict::Pending => {}
+                Verdict::OutOfReach if count.may_be_untouched() => {
+                    // If the rest says no as well, the change keeps its first try: nothing was applied.
+                    while let Some((from, heard)) = answers.next().await {
+                        count.hear(self, from, &heard);
+                    }
+                    return Err(count.again(tries));
+                }
                 Verdict::OutOfReach => return Err(count.again(tries)),
                 Verdict::Reached => return Ok(()),
             }
@@ -422,47 +357,6 @@ impl<T: Transport> Router<T> {
             }
         }
     }
-
-    /// The arc of a key: the one in memory, or what a walk finds.
-    async fn arc_of(&self, key: &Key, tries: &mut Tries) -> Result<RingArc, Trouble> {
-        if let Some(arc) = self.arc_in_memory(key) {
-            return Ok(arc);
-        }
-        loop {
-            match self.find(key.position()).await {
-                Ok(arc) => return Ok(arc),
-                Err(no_ring) if tries.over() => return Err(no_ring.into()),
-                Err(_) => {
-                    tries.tried += 1;
-                    self.pause(tries.tried).await;
-                }
-            }
-        }
-    }
-
-    /// Waits until the next try is due, or gives up.
-    async fn or_give_up(&self, again: Again, tries: &mut Tries) -> Result<(), Trouble> {
-        tries.tried += 1;
-        match again {
-            Again::Wiser if !tries.over() => {
-                // Two that are both always wiser would chase each other.
-                if tries.tried > 3 {
-                    self.pause(tries.tried).await;
-                }
-                Ok(())
-            }
-            Again::Wiser => Err(Trouble::Contention { tried_ms: tries.ms() }),
-            Again::Later(trouble) if tries.over() => Err(trouble),
-            Again::Later(trouble) => {
-                if matches!(trouble, Trouble::NoMajority { .. }) && tries.tried.is_multiple_of(3) {
-                    // Perhaps everybody who kept the arc is gone, and others keep it now.
-                    let _ = self.walk().await;
-                }
-                self.pause(tries.tried).await;
-                Ok(())
-            }
-        }
-    }
 }
 
 /// What one round came to.
@@ -477,76 +371,4 @@ fn done_stamp(change: &Option<Change>, header: &Header) -> Stamp {
     // Done now, the change is the last; done by an earlier round, it may have been followed by others.
     let own = change.as_ref().map(|c| c.id).filter(|id| header.remembers(*id));
     Stamp(own.or(header.recent.last().copied()).unwrap_or_default())
-}
-
-/// How often and how long something has been tried.
-pub(crate) struct Tries {
-    begun: Instant,
-    limit: Duration,
-    tried: u32,
-}
-
-impl Tries {
-    pub(crate) fn new(limit_ms: u64) -> Self {
-        Self { begun: Instant::now(), limit: Duration::from_millis(limit_ms), tried: 0 }
-    }
-
-    fn over(&self) -> bool {
-        self.begun.elapsed() >= self.limit
-    }
-
-    fn ms(&self) -> u64 {
-        u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX)
-    }
-}
-
-/// Who answered what in one round, for what to do next and for what to say when it is given up.
-struct Count<'a> {
-    arc: &'a RingArc,
-    ayes: usize,
-    wiser: bool,
-    last: String,
-    full: Option<StorageId>,
-}
-
-impl<'a> Count<'a> {
-    fn of(arc: &'a RingArc) -> Self {
-        Self { arc, ayes: 0, wiser: false, last: "silence".into(), full: None }
-    }
-
-    fn hear<T: Transport>(&mut self, router: &Router<T>, from: StorageId, heard: &Heard) {
-        router.take_in(self.arc, from, heard);
-        let address = || self.arc.member(from).map_or("?", |m| m.address.as_str()).to_owned();
-        match heard {
-            Ok(Ok(_)) => self.ayes += 1,
-            Ok(Err(refusal)) => {
-                self.wiser |= matches!(refusal, Refusal::Stale { .. } | Refusal::Refused { .. });
-                if *refusal == Refusal::Full {
-                    self.full = Some(from);
-                }
-                self.last = format!("{}: {refusal}", address());
-            }
-            Err(
-                silence @ (Silence::Unreachable(_) | Silence::TooLate(_) | Silence::Garbled(_)),
-            ) => {
-                self.last = format!("{}: {silence}", address());
-            }
-        }
-    }
-
-    fn again(self, tries: &Tries) -> Again {
-        if self.wiser {
-            return Again::Wiser;
-        }
-        Again::Later(match self.full {
-            Some(storage) => Trouble::Full(storage),
-            None => Trouble::NoMajority {
-                span: self.arc.span,
-                heard: self.ayes,
-                of: self.arc.members.len(),
-                tried_ms: tries.ms(),
-                last: self.last,
-            },
-        })
-    }
 }

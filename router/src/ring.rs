@@ -7,7 +7,7 @@ use minor_protocol::{Position, RingArc, Span, StorageId};
 
 /// The arcs a router has heard of.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Ring {
+pub struct RingMap {
     pieces: Vec<Piece>,
 }
 
@@ -18,7 +18,7 @@ struct Piece {
     arc: RingArc,
 }
 
-impl Ring {
+impl RingMap {
     /// Hears of an arc: it takes every place for which nothing as new was known. Says whether it took any.
     pub fn learn(&mut self, arc: &RingArc) -> bool {
         let mut new = vec![arc.span];
@@ -136,7 +136,7 @@ mod tests {
     fn the_newest_arc_of_a_place_is_remembered_whatever_order_they_come_in() {
         let arcs = [arc(0, 0, 1), arc(0, 50, 2), arc(50, 0, 2), arc(20, 50, 5), arc(0, 20, 3)];
         for first in 0..arcs.len() {
-            let mut ring = Ring::default();
+            let mut ring = RingMap::default();
             for n in 0..arcs.len() {
                 ring.learn(&arcs[(first + n) % arcs.len()]);
             }
@@ -151,7 +151,7 @@ mod tests {
 
     #[test]
     fn a_ring_with_a_gap_or_half_an_arc_does_not_close() {
-        let mut ring = Ring::default();
+        let mut ring = RingMap::default();
         assert_eq!((ring.tiled(), ring.gap()), (None, Some(Position(0))));
         ring.learn(&arc(0, 50, 2));
         assert_eq!((ring.tiled(), ring.gap()), (None, Some(Position(51))));
@@ -165,7 +165,7 @@ mod tests {
 
     #[test]
     fn a_place_is_found_over_the_top_of_the_ring() {
-        let mut ring = Ring::default();
+        let mut ring = RingMap::default();
         ring.learn(&arc(u64::MAX - 10, 10, 1));
         for place in [u64::MAX - 9, u64::MAX, 0, 10] {
             assert!(ring.arc_at(Position(place)).is_some(), "{place}");

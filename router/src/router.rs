@@ -1,7 +1,7 @@
 //! A router: what it remembers, and the small things everything else is made of.
 
 use crate::{
-    ring::Ring,
+    ring::RingMap,
     transport::{
         Transport,
         lines::{Heard, Lines},
@@ -49,7 +49,7 @@ pub(crate) type Answers = FuturesUnordered<LocalBoxFuture<'static, (StorageId, H
 /// What all clones share.
 pub(crate) struct Core<T> {
     pub(crate) lines: Rc<Lines<T>>,
-    pub(crate) ring: RefCell<Ring>,
+    pub(crate) ring: RefCell<RingMap>,
     clock: RefCell<HybridClock>,
     /// Drawn anew at each start, so that no two routers share a ballot.
     name: u64,
@@ -84,6 +84,20 @@ impl<T: Transport> Router<T> {
     /// The arcs it remembers.
     pub fn arcs(&self) -> Vec<RingArc> {
         self.core.ring.borrow().arcs()
+    }
+
+    /// Believes, until it is told better, that the ring is made of these arcs.
+    pub fn remember(&self, arcs: &[RingArc]) {
+        if let Some(arc) = arcs.first() {
+            self.core.lines.set_ring(arc.ring);
+        }
+        arcs.iter().for_each(|arc| self.learn(arc));
+    }
+
+    /// A number that nobody else draws, for what has to have a name of its own.
+    pub(crate) fn draw_id(&self) -> u128 {
+        let half = || u128::from(self.core.lines.transport().chance(u64::MAX));
+        half() << 64 | half()
     }
 
     /// Forgets the arcs, as if it had just started.

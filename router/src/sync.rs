@@ -11,7 +11,7 @@
 //! The filling member's own word counts for nothing but whether it needs a copy; the majority is one of the full members,
 //! all of which answered in the arc's present epoch.
 
-use minor_protocol::{Ballot, Key, RingArc, Span, StorageId, message::Row};
+use minor_protocol::{Ballot, Key, RingArc, Span, StorageId, message::Row, mutant};
 use std::collections::BTreeMap;
 
 /// One member's page of a listing.
@@ -60,15 +60,13 @@ pub struct Work {
 pub fn settle(arc: &RingArc, listings: &[Listing]) -> Work {
     let full: Vec<StorageId> = arc.full().map(|m| m.storage).collect();
     let heard = listings.iter().filter(|l| full.contains(&l.from)).count();
-    let majority = full.len() / 2 + 1;
+    let majority = enough(full.len());
     assert!(heard >= majority, "a sync needs a majority of the full members");
     assert!(
         arc.filling.is_none_or(|f| listings.iter().any(|l| l.from == f)),
         "a sync needs the filling member's answer"
     );
-    // A listing that breaks off says nothing about what lies behind its last row.
-    let ends = listings.iter().filter(|l| l.more).map(|l| l.rows.last().map(|r| &r.key));
-    let horizon = ends.flatten().min_by_key(|key| rank(arc.span, key));
+    let horizon = horizon(arc.span, listings);
     let within = |key: &Key| horizon.is_none_or(|end| rank(arc.span, key) <= rank(arc.span, end));
 
     let mut keys: BTreeMap<(u64, &Key), Vec<(StorageId, Ballot)>> = BTreeMap::new();
@@ -93,6 +91,17 @@ pub fn settle(arc: &RingArc, listings: &[Listing]) -> Work {
         lacks.then(|| Todo::Copy { key: key.clone(), ballot, from: at(ballot).collect() })
     });
     Work { todo: todo.collect(), keys: count, next: horizon.cloned() }
+}
+
+/// The last key that all listings reach: one that breaks off says nothing about what lies behind its last row.
+pub(crate) fn horizon(span: Span, listings: &[Listing]) -> Option<&Key> {
+    let ends = listings.iter().filter(|l| l.more).map(|l| l.rows.last().map(|r| &r.key));
+    ends.flatten().min_by_key(|key| rank(span, key))
+}
+
+/// How many of the full members must be heard, and be of one mind: a majority.
+pub fn enough(full: usize) -> usize {
+    if mutant::is("M12") { 1 } else { full / 2 + 1 }
 }
 
 /// Ring order within a span.

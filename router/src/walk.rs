@@ -13,7 +13,7 @@
 //! another neighbour than the ring shows, it mends.
 
 use crate::{
-    ring::Ring,
+    ring::RingMap,
     router::Router,
     transport::{Silence, Transport},
 };
@@ -255,7 +255,7 @@ fn neighbour_of(arcs: &[RingArc], gap: Position) -> Option<String> {
 /// A walk on its way.
 struct Walk {
     /// What the storages asked have shown.
-    ring: Ring,
+    ring: RingMap,
     hops: Vec<Hop>,
     waiting: VecDeque<String>,
     asked: Vec<String>,
@@ -267,7 +267,7 @@ struct Walk {
 impl Walk {
     fn new(known: Vec<String>, seeds: Vec<String>) -> Self {
         let mut walk = Self {
-            ring: Ring::default(),
+            ring: RingMap::default(),
             hops: vec![],
             waiting: VecDeque::new(),
             asked: vec![],

@@ -145,6 +145,7 @@ pub fn import(store: &dyn Store, from: impl Read) -> Result<Count, NoArchive> {
     if !items.is_at_end()? {
         return Err(items.malformed("something follows the end".into()));
     }
+    storage::trust(store)?;
     store.commit().wait()?;
     store.put(Tree::Rest, storage::UNFINISHED.as_bytes(), None)?;
     store.commit().wait()?;

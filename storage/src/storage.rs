@@ -27,9 +27,9 @@ mod tend;
 
 use opening::{CHART, HINTS, PAGE_ROWS, declare};
 pub(crate) use opening::{
-    UNFINISHED, ceiling, chart, differing, each_row, identity, just_after, row_of, split_row,
+    UNFINISHED, ceiling, chart, differing, each_row, identity, just_after, row_of, split_row, trust,
 };
-pub use plain::{Elsewhere, Local, Page};
+pub use plain::{Elsewhere, Line, Local, Page};
 pub use tend::Tended;
 
 use crate::{
@@ -43,6 +43,7 @@ use minor_protocol::{
     Answer, Answers, Ask, Ballot, HybridClock, Member, Position, Refusal, Reply, Request,
     StorageId, limits,
     message::{Hello, Neighbour, Tally},
+    mutant,
 };
 use serde::{Deserialize, Serialize};
 use std::sync::{
@@ -159,7 +160,12 @@ impl Storage {
         let mut due = Due::default();
         let mut room = limits::ANSWER_BYTES;
         let stranger = self.meets(&ask).err();
+        let mut long = 0;
         let answers = ask.requests.into_iter().map(|request| {
+            long += usize::from(request.is_long());
+            if request.is_long() && long > limits::ASK_LONG {
+                return Err(Refusal::TooMuch);
+            }
             match (&stranger, &request) {
                 // Whoever asks who this is may be mistaken about it.
                 (_, Request::Hello) | (None, _) => {}
@@ -203,7 +209,7 @@ impl Storage {
             Request::Copy { key, epoch, record } => self.copy(&key, epoch, record, due),
             Request::Drop { epoch, dead } => self.drop_dead(epoch, &dead, now_ms, due),
             Request::List { span, epoch, after, limit } => {
-                self.list(span, epoch, after.as_ref(), limit, due)
+                self.list(span, epoch, after.as_ref(), limit, due, room)
             }
             Request::Tally { span, epoch } => self.tally(span, epoch, due),
             Request::Median { span, epoch } => self.median(span, epoch),
@@ -225,7 +231,8 @@ impl Storage {
 
     fn worked<T>(&self, answer: T, due: Due) -> Worked<T> {
         let durable = due.mark.is_none_or(|mark| self.store.is_durable(mark));
-        Worked { answer, commit: (!durable).then(|| self.store.commit()) }
+        let commit = (!durable).then(|| self.store.commit());
+        Worked { answer, commit: commit.filter(|_| !mutant::is("M20")) }
     }
 
     /// Who it is.

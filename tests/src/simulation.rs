@@ -5,6 +5,7 @@
 //! * [`scenario`]: users, operators and accidents, drawn from the seed; and what is asked of the run when it is over.
 //! * [`invariants`]: what must hold at every moment.
 
+pub mod aimed;
 pub mod invariants;
 pub mod scenario;
 pub mod world;

@@ -2,6 +2,7 @@
 //!
 //! Everything above this trait is the same over HTTP and in the simulation; time too comes from here.
 
+pub mod http;
 pub mod lines;
 
 use futures_util::future::LocalBoxFuture;

@@ -2,6 +2,7 @@
 
 use crate::load::{VALUE_BYTES, key};
 use actix_web::rt::{spawn, time::sleep};
+use minor_protocol::Position;
 use minor_storage::store::{
     Store, Tree,
     sled::{Options, SledStore},
@@ -32,7 +33,10 @@ pub(crate) async fn rate(
         async move {
             while !over.get() {
                 let number = begun.replace(begun.get() + 1) % keys;
-                store.put(Tree::Records, key(number).as_bytes(), Some(&[b'v'; VALUE_BYTES]))?;
+                // Where a record of this key lies in a storage: in ring order, which is no order of names.
+                let name = key(number);
+                let row = [&Position::of(&name).0.to_be_bytes()[..], name.as_bytes()].concat();
+                store.put(Tree::Records, &row, Some(&[b'v'; VALUE_BYTES]))?;
                 store.commit().await?;
                 done.set(done.get() + 1);
             }

@@ -16,6 +16,7 @@ use crate::{
     arc::{Member, NoArc, RingArc, Seal},
     id::StorageId,
     limits::{COPIES, MEMBERS},
+    mutant,
     position::{Position, Span},
 };
 use serde::{Deserialize, Serialize};
@@ -189,7 +190,8 @@ impl Decree {
                 }
                 // `lower.epoch` counts the seal already: the joined arc must be newer than the sealed one, or a storage
                 // that only saw the seal would never adopt it.
-                next.epoch = lower.epoch.max(arc.epoch).checked_add(1).ok_or(Unfit::NoEpoch)?;
+                let sealed = lower.epoch - u64::from(mutant::is("M15"));
+                next.epoch = sealed.max(arc.epoch).checked_add(1).ok_or(Unfit::NoEpoch)?;
                 next.span = Span::new(lower.span.from, arc.span.to);
             }
             Self::Reopen => {

@@ -18,6 +18,10 @@ pub const COPIES: u8 = 7;
 pub const RECENT: usize = 8;
 /// Requests in one ask.
 pub const ASK_REQUESTS: usize = 1_000;
+/// Requests in one ask that read or rewrite much: those beyond are answered "too much".
+pub const ASK_LONG: usize = 16;
+/// Arcs a storage remembers: far more than a ring of a thousand storages has.
+pub const CHART_ARCS: usize = 4_096;
 /// Bytes a router gathers into one ask.
 pub const ASK_BYTES: usize = 1 << 20;
 /// Bytes of an ask that a storage reads: one gathered ask and one more operation of the largest size, with room to spare.

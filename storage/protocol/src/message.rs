@@ -434,7 +434,12 @@ impl Request {
     pub fn is_long(&self) -> bool {
         matches!(
             self,
-            Self::List { .. } | Self::Tally { .. } | Self::Median { .. } | Self::Drop { .. }
+            Self::Hello
+                | Self::Learn { .. }
+                | Self::List { .. }
+                | Self::Tally { .. }
+                | Self::Median { .. }
+                | Self::Drop { .. }
         )
     }
 
@@ -456,8 +461,19 @@ impl Request {
                 }
                 return Ok(());
             }
+            Self::Change { ballot, id, .. } if id > ballot => {
+                return malformed("an operation's id is the ballot of its first try".into());
+            }
             Self::Drop { dead, .. } if !(1..=DROP_KEYS).contains(&dead.len()) => {
                 return malformed(format!("a drop names 1 to {DROP_KEYS} records"));
+            }
+            Self::Drop { dead, .. } => {
+                let mut keys: Vec<&Key> = dead.iter().map(|d| &d.key).collect();
+                keys.sort_unstable();
+                if keys.windows(2).any(|pair| pair[0] == pair[1]) {
+                    return malformed("a drop names each key once".into());
+                }
+                return Ok(());
             }
             Self::Rewire { predecessor, successors } => {
                 if successors.as_ref().is_some_and(|s| s.len() > SUCCESSORS) {

@@ -13,7 +13,9 @@
 //!
 //! The chart is written down as a whole, in one step; a vote or an adoption happens entirely or not at all.
 
-use minor_protocol::{Ballot, Decree, Member, Position, Refusal, RingArc, RingId, Span, StorageId};
+use minor_protocol::{
+    Ballot, Decree, Member, Position, Refusal, RingArc, RingId, Span, StorageId, mutant,
+};
 use serde::{Deserialize, Serialize};
 
 /// An arc this storage is a member of.
@@ -133,6 +135,7 @@ impl Chart {
         }
         match seat.arc.epoch.cmp(&epoch) {
             std::cmp::Ordering::Equal => Ok(index),
+            _ if mutant::is("M3") => Ok(index),
             std::cmp::Ordering::Greater => Err(Refusal::Stale { arc: Box::new(seat.arc.clone()) }),
             std::cmp::Ordering::Less => {
                 Err(Refusal::Behind { arc: Some(Box::new(seat.arc.clone())) })
@@ -231,6 +234,13 @@ impl Chart {
                 // directory was restored from before that time.
                 return Err(Refusal::NeverFilled { span: *span });
             }
+            let was_full = |s: &&&Seat| s.arc.filling != Some(self.me);
+            if let (Some(seat), true) = (seats.iter().find(was_full), arc.filling == Some(self.me))
+                && !mutant::is("M14")
+            {
+                // It was out in between, or it would not come in, and never heard of it: what it holds is from before.
+                return Err(Refusal::NeverFilled { span: seat.span });
+            }
             let inherited = seats.iter().map(|s| s.floor).max().unwrap_or_default();
             let first = Ballot::first_of(if never_kept.is_empty() { 0 } else { arc.epoch });
             let seat = Seat::new(arc.clone(), inherited.max(first), damaged);
@@ -238,7 +248,9 @@ impl Chart {
             self.seats.push(seat);
         } else {
             self.cut(arc.span);
-            self.notes.push(Note { arc: arc.clone(), span: arc.span });
+            if !(mutant::is("M13") && kept_some) {
+                self.notes.push(Note { arc: arc.clone(), span: arc.span });
+            }
             if kept_some {
                 self.wiping.push(arc.span);
             }
@@ -284,6 +296,11 @@ impl Chart {
     /// The storage no longer trusts what it holds in this seat.
     pub fn declare_damaged(&mut self, seat: usize) {
         self.seats[seat].damaged = true;
+    }
+
+    /// Whoever is responsible for what it holds has seen to it.
+    pub(crate) fn trust(&mut self) {
+        self.seats.iter_mut().for_each(|seat| seat.damaged = false);
     }
 
     /// The first span in need of wiping holds nothing any more.

@@ -45,7 +45,11 @@ pub(super) fn wants_another(headers: &HeaderMap, stamp: Stamp) -> Result<bool, P
 }
 
 fn text(headers: &HeaderMap, name: HeaderName) -> Result<Option<&str>, Problem> {
-    let Some(value) = headers.get(&name) else { return Ok(None) };
+    let mut values = headers.get_all(&name);
+    let Some(value) = values.next() else { return Ok(None) };
+    if values.next().is_some() {
+        return Err(Problem::malformed(format!("{name} is given more than once")));
+    }
     let value = value.to_str();
     value.map(|v| Some(v.trim())).map_err(|_| Problem::malformed(format!("{name} must be ASCII")))
 }

@@ -26,6 +26,8 @@ use std::{
 
 /// With a `PUT`: the seconds after which the value is to vanish. With a `GET`: how many are left.
 const TTL: HeaderName = HeaderName::from_static("sdht-ttl");
+/// Which pages a browser may load a value into: those of this storage alone.
+const OWN_PAGES: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
 /// Whose copy is shown, in a ring.
 const COPY: HeaderName = HeaderName::from_static("sdht-copy");
 /// In the query of a request that another storage sent here.
@@ -46,6 +48,9 @@ pub(super) async fn put(face: &Face, call: &HttpRequest, name: &str, body: Paylo
     let (key, expect) = (key_of(name)?, conditions::expected(call.headers())?);
     let content_type = content_type(call)?;
     let ttl_s = ttl_s(call)?;
+    if call.headers().contains_key(header::CONTENT_RANGE) {
+        return Err(Problem::malformed("a value is put as a whole: Content-Range is not taken"));
+    }
     let mut held = face.in_flight.hold();
     let value = body::read(call, body, "a value", limits::VALUE_BYTES, &mut held).await?;
     let now_ms = now_ms();
@@ -132,6 +137,7 @@ fn show(face: &Face, call: &HttpRequest, state: State, now_ms: u64) -> Answered 
     head.insert(header::LAST_MODIFIED, date(stamp));
     head.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     head.insert(header::CONTENT_SECURITY_POLICY, CONFINED);
+    head.insert(OWN_PAGES, HeaderValue::from_static("same-origin"));
     if let Some(end) = expires_ms {
         head.insert(TTL, end.saturating_sub(now_ms).div_ceil(1_000).into());
     }
@@ -208,6 +214,8 @@ fn tag(stamp: Stamp) -> HeaderValue {
 }
 
 fn date(stamp: Stamp) -> HeaderValue {
-    let time = UNIX_EPOCH + Duration::from_millis(stamp.time_ms());
+    // HTTP dates end with the year 9999; a stamp from a clock gone mad may not.
+    const LAST_MS: u64 = 253_402_300_799_000;
+    let time = UNIX_EPOCH + Duration::from_millis(stamp.time_ms().min(LAST_MS));
     HttpDate::from(time).try_into_value().expect("a date is ASCII")
 }

@@ -16,7 +16,7 @@ use actix_web::{
     web::{self, Bytes},
 };
 use futures_util::{StreamExt, TryStreamExt, stream};
-use minor_protocol::{Key, message};
+use minor_protocol::Key;
 use serde::{Deserialize, Serialize};
 use std::{io, sync::Arc};
 
@@ -112,12 +112,12 @@ pub(super) async fn page(
     Ok(read.settled().await??)
 }
 
-fn line(row: &message::Row) -> String {
+fn line(row: &crate::storage::Line) -> String {
     let line = Line {
         key: row.key.as_str(),
-        stamp: row.ballot.to_string(),
+        stamp: row.stamp.0.to_string(),
         bytes: row.bytes,
-        expires_ms: row.dead_from_ms,
+        expires_ms: row.expires_ms,
     };
     serde_json::to_string(&line).expect("texts and numbers are JSON") + "\n"
 }

@@ -117,6 +117,12 @@ async fn answer(face: &Face, call: &HttpRequest, body: Payload) -> HttpResponse 
 }
 
 async fn give(face: &Face, call: &HttpRequest, place: Place<'_>, body: Payload) -> Answered {
+    if let (Place::Key(_) | Place::Keys, Some(aside)) = (place, face.set_aside.first())
+        && face.storage.is_plain()
+    {
+        // Its keys would all look absent, and nobody is there to fill it again.
+        return Err(Problem::set_aside(aside));
+    }
     match (place, call.method()) {
         (Place::Key(name), &Method::GET | &Method::HEAD) => kv::get(face, call, name).await,
         (Place::Key(name), &Method::PUT) => kv::put(face, call, name, body).await,

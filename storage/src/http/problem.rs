@@ -38,6 +38,17 @@ struct Shown<'a> {
 const COME_BACK_S: HeaderValue = HeaderValue::from_static("1");
 
 impl Problem {
+    /// The data of a store of its own lies damaged beside it.
+    pub(super) fn set_aside(dir: &str) -> Self {
+        Self::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            format!(
+                "the data of this storage was damaged and set aside in {dir}: bring it back from a backup, or save what is \
+                 whole; to begin anew without it, move that directory elsewhere and start again"
+            ),
+        )
+    }
+
     /// A no with this status and these words.
     pub(super) fn new(status: StatusCode, detail: impl Into<String>) -> Self {
         Self { status, detail: detail.into(), header: None }
@@ -141,6 +152,9 @@ impl From<Refusal> for Problem {
             Refusal::Failed(_) => {
                 Self::not_now(format!("{said}; it stops now, and what it acknowledged is kept"))
             }
+            Refusal::Filling => Self::not_now(
+                "this copy is still being filled, and what it lacks may be elsewhere: ask through a router",
+            ),
             // The rest only routers hear, inside an answer.
             _ => Self::new(StatusCode::CONFLICT, said),
         }

@@ -4,8 +4,10 @@ use super::{
     Keys,
     text::{Shown, Value, ago, bytes, is_address, key_target, page_target, roughly, time},
 };
-use crate::nodeinfo::{Health, NodeInfo};
-use minor_protocol::message::Row;
+use crate::{
+    nodeinfo::{Health, NodeInfo},
+    storage::Line,
+};
 use std::fmt::Write;
 
 pub(super) fn section(info: &NodeInfo, keys: &Keys<'_>, now_ms: u64) -> String {
@@ -35,13 +37,13 @@ fn table(info: &NodeInfo, keys: &Keys<'_>, now_ms: u64) -> String {
     html + "</tbody></table>"
 }
 
-fn write_row(html: &mut String, row: &Row, now_ms: u64) {
-    let (name, changed_ms) = (row.key.as_str(), row.ballot.clock.ms());
+fn write_row(html: &mut String, row: &Line, now_ms: u64) {
+    let (name, changed_ms) = (row.key.as_str(), row.stamp.time_ms());
     let shown = match key_target(name) {
         Some(target) => format!(r#"<a href="{target}">{}</a>"#, Shown(name)),
         None => format!("{} <span class=\"note\">(curl --path-as-is)</span>", Shown(name)),
     };
-    let ends = match row.dead_from_ms.and_then(|end| end.checked_sub(now_ms)) {
+    let ends = match row.expires_ms.and_then(|end| end.checked_sub(now_ms)) {
         Some(left_ms) => format!(" · expires in {}", roughly(left_ms / 1_000)),
         None => String::new(),
     };

@@ -2,11 +2,11 @@
 
 use crate::{
     nodeinfo::{ArcInfo, Disk, FORMAT, Health, Limits, NodeInfo},
-    storage::Page,
+    storage::{Line, Page},
 };
 use minor_protocol::{
-    Ballot, Key, Member, Moment, Position, RingId, Span, StorageId,
-    message::{Neighbour, Row},
+    Ballot, Key, Member, Moment, Position, RingId, Span, StorageId, message::Neighbour,
+    record::Stamp,
 };
 
 /// Some day in 2026.
@@ -97,16 +97,16 @@ pub(super) const MANY: &[&str] = &[
 ];
 
 pub(super) fn keys(names: &[&str]) -> Page {
-    let row = |(at, name): (usize, &&str)| Row {
+    let row = |(at, name): (usize, &&str)| Line {
         key: Key::new(*name).expect("samples are keys"),
-        ballot: Ballot {
+        stamp: Stamp(Ballot {
             clock: Moment::at_ms(NOW_MS - 1_000 * 7u64.pow(at as u32 % 9)),
             ..Ballot::ZERO
-        },
-        dead_from_ms: (at % 8 == 2).then_some(NOW_MS + 7_200_000),
+        }),
+        expires_ms: (at % 8 == 2).then_some(NOW_MS + 7_200_000),
         bytes: 13u32.pow(at as u32 % 5) % 65_537,
     };
-    let mut rows: Vec<Row> = names.iter().enumerate().map(row).collect();
+    let mut rows: Vec<Line> = names.iter().enumerate().map(row).collect();
     if names.len() > 20 {
         let more =
             (0..12).map(|at| format!("logs/2026-11-{:02}/part-{:04}.ndjson", at + 1, at * 37));

@@ -1,7 +1,11 @@
 //! Votes on decrees, adoptions, and coming into a ring. Each changes the chart, which is written down as a whole.
 
 use super::{Due, HINTS, Hints, Storage, declare, failed};
-use crate::{acceptors::chart::Chart, cells, notebook, store::Room};
+use crate::{
+    acceptors::chart::Chart,
+    cells, notebook,
+    store::{Room, Tree},
+};
 use minor_protocol::{
     Answer, Ballot, Decree, Moment, Refusal, Reply, RingArc, RingId, Span, limits,
     message::{Hello, Kept, Neighbour, PlainRecords},
@@ -44,6 +48,9 @@ impl Storage {
                 return Err(Refusal::Malformed(why));
             }
             chart.learn(arcs)?;
+            if chart.seats().len() + chart.notes().len() > limits::CHART_ARCS {
+                return Err(Refusal::TooMuch);
+            }
             Ok(Reply::Learned)
         })
     }
@@ -77,7 +84,9 @@ impl Storage {
             if values > 0 && plain == PlainRecords::Refuse {
                 return Err(Refusal::HoldsPlain { records: values });
             }
-            let wiping = if tally.records > 0 { vec![Span::WHOLE] } else { vec![] };
+            // Not by the count alone: what is bad is not counted.
+            let rows = self.store.scan(Tree::Records, &[], 1).map_err(|f| failed(&f))?;
+            let wiping = if rows.is_empty() { vec![] } else { vec![Span::WHOLE] };
             *chart = Chart::entering(ring, self.me.storage, wiping);
             Ok(Reply::Entered)
         })
@@ -123,6 +132,10 @@ impl Storage {
     /// was told since is missing.
     pub(super) fn restored(&self, seen: u64) {
         let mut board = self.board_mut();
+        if board.chart.ring().is_none() {
+            // A store of its own has nobody who could know better, and nobody to fill it again.
+            return;
+        }
         let mut chart = board.chart.clone();
         let all: Vec<usize> = (0..cells::CELLS).collect();
         if declare(&mut chart, &all) > 0 {
@@ -143,6 +156,8 @@ impl Storage {
     /// Lets `act` change the chart, and writes it down if it did. What it refuses changes nothing.
     fn with_chart(&self, due: &mut Due, act: impl FnOnce(&mut Chart) -> Answer) -> Answer {
         let mut board = self.board_mut();
+        // A refusal shows the chart as much as a reply does.
+        due.on(board.written);
         let mut chart = board.chart.clone();
         let reply = act(&mut chart)?;
         due.on(self.replace_chart(&mut board, chart)?);

@@ -3,7 +3,7 @@
 use super::{Due, Durability, Storage, failed, row_of};
 use crate::{
     acceptors::{
-        chart::Seat,
+        chart::{Chart, Seat},
         register::{Changed, Standing, Vote},
     },
     cells::{self, Cell, PROMISES},
@@ -12,6 +12,7 @@ use crate::{
 use minor_protocol::{
     Answer, Ballot, Key, Moment, Operation, Position, Record, Refusal, Reply, limits,
     message::{Outcome, Proposed, Show, Shown, ShownContent},
+    mutant,
     record::Header,
 };
 
@@ -77,8 +78,9 @@ impl Storage {
     ) -> Result<T, Refusal> {
         let place = key.position();
         let board = self.board();
-        let seat = &board.chart.seats()[board.chart.admits(place, epoch)?];
+        // A refusal shows the chart as much as a reply does.
         due.on(board.written);
+        let seat = &board.chart.seats()[board.chart.admits(place, epoch)?];
         self.spot(key, place, seat, due, act)
     }
 
@@ -141,7 +143,10 @@ impl Storage {
         now_ms: u64,
         due: &mut Due,
     ) -> Answer {
-        self.at(key, ballot.epoch, due, |spot, due| {
+        let here =
+            |chart: &Chart| chart.seat_of(key.position()).map(|n| chart.seats()[n].arc.epoch);
+        let later = if mutant::is("M6") { here(&self.board().chart) } else { None };
+        self.at(key, ballot.epoch.max(later.unwrap_or(0)), due, |spot, due| {
             if self.standing(spot, now_ms).accept(ballot)? == Vote::Keep {
                 let state = match proposed {
                     Proposed::State(state) => state,
@@ -192,7 +197,13 @@ impl Storage {
                 return Err(Refusal::NotAlone);
             }
             let standing = self.standing(spot, now_ms);
-            self.change_at(spot, standing, ballot, id, operation, asked_ms, due, room)
+            let reply =
+                self.change_at(spot, standing, ballot, id, operation, asked_ms, due, room)?;
+            if !matches!(reply, Reply::Changed { outcome: Outcome::Done, .. }) {
+                // An earlier try that is still on its way must not be granted after this answer.
+                self.promise(spot, ballot, due)?;
+            }
+            Ok(reply)
         })
     }
 
@@ -221,10 +232,7 @@ impl Storage {
                 self.keep(spot, Record { ballot, state }, due)?;
                 Outcome::Done
             }
-            Changed::Unchanged(outcome) => {
-                self.promise(spot, ballot, due)?;
-                outcome
-            }
+            Changed::Unchanged(outcome) => outcome,
         };
         let alive = found.is_alive(asked_ms);
         let before = found.stamp().filter(|_| alive);

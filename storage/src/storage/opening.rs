@@ -44,6 +44,17 @@ pub(crate) fn ceiling(store: &dyn Store) -> Result<Moment, Fault> {
     Ceiling::found(store).map(|ceiling| ceiling.past)
 }
 
+/// A store of its own that was exported, looked at and imported is whole again: what was lost is known to be lost. In a ring
+/// the others fill what is damaged, and it stays declared until then.
+pub(crate) fn trust(store: &dyn Store) -> Result<(), Fault> {
+    let Some(mut chart) = chart(store)? else { return Ok(()) };
+    if chart.ring().is_none() {
+        chart.trust();
+        notebook::write(store, CHART, &chart)?;
+    }
+    Ok(())
+}
+
 impl Storage {
     /// Opens what the store holds: counts every record, compares the count with the one left at the last clean stop, and
     /// declares damaged what does not add up.
@@ -64,7 +75,14 @@ impl Storage {
 
         let cells = Cells::new();
         let mut bad = count_all(&*store, &cells)?;
-        bad.extend(differing(&store.farewell(), &cells));
+        let mut differing = differing(&store.farewell(), &cells);
+        if chart.ring().is_none() {
+            // In a store of its own a bad record is answered for by itself, and makes its cell differ. One that is missing
+            // would look absent, and nothing there can be trusted.
+            differing.retain(|cell| !bad.contains(cell));
+            bad.clear();
+        }
+        bad.extend(differing);
         let damaged: Vec<Position> = bad.iter().map(|cell| cells::span_of(*cell).to).collect();
         let newly = declare(&mut chart, &bad);
         if newly > 0 {
@@ -125,7 +143,11 @@ fn count_all(store: &dyn Store, cells: &Cells) -> Result<Vec<usize>, Fault> {
             Ok(ballot) => {
                 cells::add(&mut cells.at(place).tally, cells::count(name, ballot, record));
             }
-            Err(_) => bad.push(cells::number(place)),
+            Err(_) => {
+                // Held once, so that it counts among the cells in use.
+                drop(cells.at(place));
+                bad.push(cells::number(place));
+            }
         }
         Ok::<(), Fault>(())
     })?;
@@ -142,9 +164,7 @@ pub(crate) fn each_row<E: From<Fault>>(
     loop {
         let rows = store.scan(tree, &from, PAGE_ROWS)?;
         rows.iter().try_for_each(|(key, value)| see(key, value))?;
-        let Some((last, _)) = rows.last().filter(|_| rows.len() == PAGE_ROWS) else {
-            return Ok(());
-        };
+        let Some((last, _)) = rows.last() else { return Ok(()) };
         from = just_after(last);
     }
 }

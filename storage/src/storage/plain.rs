@@ -6,10 +6,10 @@
 
 use super::{
     Due, Storage, Worked, own_ballot,
-    rows::{Go, row},
+    rows::{Go, Seen, row},
 };
 use minor_protocol::{
-    Answer, Key, Member, Operation, Position, Refusal, RingArc, Span, State,
+    Answer, Key, Member, Operation, Position, Record, Refusal, RingArc, Span, Stamp, State,
     message::{Row, Show, ShownContent},
 };
 use std::sync::PoisonError;
@@ -32,11 +32,24 @@ pub enum Local {
     Elsewhere(Elsewhere),
 }
 
+/// A key with a value, as a listing shows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Line {
+    /// The key.
+    pub key: Key,
+    /// Its last change.
+    pub stamp: Stamp,
+    /// Bytes of its value.
+    pub bytes: u32,
+    /// When it counts as deleted.
+    pub expires_ms: Option<u64>,
+}
+
 /// A page of the keys a storage keeps, in ring order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Page {
     /// The keys that have a value.
-    pub rows: Vec<Row>,
+    pub rows: Vec<Line>,
     /// Where to go on; none at the end.
     pub next: Option<Key>,
 }
@@ -65,10 +78,14 @@ impl Storage {
             drop(board);
             return Ok(Local::Elsewhere(self.nearest(place)));
         };
+        due.on(board.written);
         if seat.damaged {
             return Err(Refusal::Damaged { span: seat.span });
         }
-        due.on(board.written);
+        if seat.arc.filling == Some(self.me.storage) {
+            // What it lacks is no sign of absence yet.
+            return Err(Refusal::Filling);
+        }
         self.spot(key, place, seat, due, |spot, _| {
             let Some(shown) = spot.show(Show::Whole, &mut usize::MAX.clone())? else {
                 return Ok(Local::Copy(None));
@@ -103,8 +120,8 @@ impl Storage {
         if board.chart.ring().is_some() {
             return Err(Refusal::NotAlone);
         }
-        let seat = &board.chart.seats()[board.chart.admits(place, 0)?];
         due.on(board.written);
+        let seat = &board.chart.seats()[board.chart.admits(place, 0)?];
         self.spot(key, place, seat, due, |spot, due| {
             let standing = self.own_standing(spot);
             // Drawn while the cell is held, and above all that stands here: the storage's own ballots never lose.
@@ -161,9 +178,7 @@ impl Storage {
         let mut due = Due::default();
         let page = self.page_now(prefix, after, limit, now_ms);
         // What was read may be newer than the last commit; one commit covers it all.
-        if let Ok(page) = &page {
-            page.rows.iter().for_each(|row| due.on(self.cells.at(row.key.position()).written));
-        }
+        due.on(self.written_in(Span::WHOLE));
         self.worked(page, due)
     }
 
@@ -191,11 +206,10 @@ impl Storage {
             }
             read += 1;
             if let Some(row) = row(&seen) {
-                let kept = spans.iter().any(|(span, _)| span.holds(seen.place));
-                let alive = row.dead_from_ms.is_none_or(|end| now_ms < end);
                 last = Some(row.key.clone());
-                if kept && alive && row.key.as_str().starts_with(prefix) {
-                    page.rows.push(row);
+                let kept = spans.iter().any(|(span, _)| span.holds(seen.place));
+                if kept && row.key.as_str().starts_with(prefix) {
+                    page.rows.extend(line(&seen, row, now_ms));
                 }
             }
             Go::On
@@ -203,4 +217,11 @@ impl Storage {
         page.next = last.filter(|_| full);
         Ok(page)
     }
+}
+
+/// The line of a record that is alive.
+fn line(seen: &Seen<'_>, row: Row, now_ms: u64) -> Option<Line> {
+    let (_, header, _) = Record::header_in(seen.name, seen.bytes).ok()?;
+    let stamp = header.stamp().filter(|_| header.is_alive(now_ms))?;
+    Some(Line { key: row.key, stamp, bytes: row.bytes, expires_ms: row.dead_from_ms })
 }

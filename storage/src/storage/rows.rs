@@ -19,6 +19,9 @@ pub(super) struct Seen<'a> {
     pub(super) bytes: &'a [u8],
 }
 
+/// Bytes of a row of a listing beside its key.
+const ROW_BYTES: usize = 60;
+
 /// Whether a reading goes on.
 #[derive(PartialEq, Eq)]
 pub(super) enum Go {
@@ -59,9 +62,7 @@ impl Storage {
                     }
                 }
                 match rows.last() {
-                    Some((row, _))
-                        if rows.len() == PAGE_ROWS && row[..8] <= last.0.to_be_bytes()[..] =>
-                    {
+                    Some((row, _)) if row[..8] <= last.0.to_be_bytes()[..] => {
                         from = just_after(row);
                     }
                     _ => break,
@@ -73,10 +74,8 @@ impl Storage {
 
     /// Refuses unless the whole span is answered for in exactly this epoch. Checked before and after a reading: records are
     /// only cleared away once a newer epoch was learned, so what was read in between was all there.
-    fn admits_span(&self, span: Span, epoch: u64) -> Result<Mark, Refusal> {
-        let board = self.board();
-        board.chart.admits_span(span, epoch)?;
-        Ok(board.written)
+    fn admits_span(&self, span: Span, epoch: u64) -> Result<(), Refusal> {
+        self.board().chart.admits_span(span, epoch).map(drop)
     }
 
     fn read_span<T>(
@@ -86,9 +85,11 @@ impl Storage {
         due: &mut Due,
         read: impl FnOnce() -> Result<T, Refusal>,
     ) -> Result<T, Refusal> {
+        due.on(self.board().written);
         self.admits_span(span, epoch)?;
         let found = read()?;
-        due.on(self.admits_span(span, epoch)?);
+        due.on(self.board().written);
+        self.admits_span(span, epoch)?;
         if self.durability == Durability::Always {
             due.on(self.written_in(span));
         }
@@ -96,7 +97,7 @@ impl Storage {
     }
 
     /// When the span was last written to.
-    fn written_in(&self, span: Span) -> Mark {
+    pub(super) fn written_in(&self, span: Span) -> Mark {
         let cells = self.cells.in_use().filter(|cell| cells::span_of(*cell).overlaps(span));
         cells.map(|cell| self.cells.nth(cell).written).max().unwrap_or_default()
     }
@@ -108,10 +109,11 @@ impl Storage {
         after: Option<&Key>,
         limit: u32,
         due: &mut Due,
+        room: &mut usize,
     ) -> Answer {
         let limit = limit.clamp(1, limits::LIST_ROWS) as usize;
         self.read_span(span, epoch, due, || {
-            let mut rows = vec![];
+            let (mut rows, mut bytes) = (vec![], 0);
             let mut more = false;
             let mut odd = None;
             self.each(span, after, |seen| {
@@ -121,6 +123,7 @@ impl Storage {
                 }
                 match row(&seen) {
                     Some(row) => {
+                        bytes += row.key.as_str().len() + ROW_BYTES;
                         rows.push(row);
                         Go::On
                     }
@@ -130,6 +133,7 @@ impl Storage {
                     }
                 }
             })?;
+            *room = room.checked_sub(bytes).ok_or(Refusal::TooMuch)?;
             odd.map_or(Ok(Reply::Listed { rows, more }), Err)
         })
     }

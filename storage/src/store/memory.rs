@@ -4,7 +4,7 @@
 //! what a power cut leaves. [`MemoryStore::crash`] gives the store as the next process finds it, with nothing or with any
 //! prefix of the log, which is all that the contract allows to survive.
 
-use super::{Commit, Farewell, Fault, MAX_VALUE, Mark, Room, Row, Stats, Store, Tree};
+use super::{Commit, Farewell, Fault, MAX_VALUE, Mark, Room, Row, Stats, Store, Tree, some_rows};
 use std::{
     collections::BTreeMap,
     ops::Bound,
@@ -238,7 +238,7 @@ impl Store for MemoryStore {
         disk.open_to_readers()?;
         let rows =
             disk.visible.tree(tree).range::<[u8], _>((Bound::Included(from), Bound::Unbounded));
-        Ok(rows.take(limit).map(|(key, value)| (key.clone(), value.clone())).collect())
+        some_rows(rows.map(|(key, value)| Ok((key.clone(), value.clone()))), limit)
     }
 
     fn purge(

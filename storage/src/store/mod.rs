@@ -27,6 +27,23 @@ use tokio::sync::oneshot;
 /// Values longer than this are refused with [`Fault::TooLarge`]: longer ones leave sled's pages for files it never syncs.
 pub const MAX_VALUE: usize = 68 << 10;
 
+/// Bytes after which a scan ends, at whichever row it is: so that nobody has to hold a thousand large ones.
+pub const SCAN_BYTES: usize = 1 << 20;
+
+/// The rows of one scan: as many as are wanted and fit.
+fn some_rows<E>(rows: impl Iterator<Item = Result<Row, E>>, limit: usize) -> Result<Vec<Row>, E> {
+    let (mut some, mut bytes) = (vec![], 0);
+    for row in rows.take(limit) {
+        let (key, value) = row?;
+        bytes += key.len() + value.len();
+        some.push((key, value));
+        if bytes >= SCAN_BYTES {
+            break;
+        }
+    }
+    Ok(some)
+}
+
 /// The two trees of a store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Tree {
@@ -117,7 +134,7 @@ pub trait Store: Send + Sync + 'static {
     /// Whether what was put at this mark would survive a power cut now.
     fn is_durable(&self, mark: Mark) -> bool;
 
-    /// At most `limit` rows in key order, the first at or after `from`. Misses nothing that stays; holds no lock between calls.
+    /// At most `limit` rows and about [`SCAN_BYTES`] in key order, the first at or after `from`; none only at the end. Misses nothing that stays; holds no lock between calls.
     fn scan(&self, tree: Tree, from: &[u8], limit: usize) -> Result<Vec<Row>, Fault>;
 
     /// Removes at most `limit` rows of `from..to` (`to` exclusive, `None` for the end of the tree) and says how many it removed.

@@ -81,6 +81,16 @@ fn of_many_who_count_at_once_nobody_s_step_is_lost() {
     assert_eq!(world.after_stop().storage.total(), counted);
 }
 
+/// Its own ballots only ever rise, so a store of its own has no promise to remember, and no limit to reach.
+#[test]
+fn any_number_of_changes_that_change_nothing_is_answered() {
+    let world = World::plain();
+    for n in 0..2_000 {
+        let name = format!("{{tag}}{n}");
+        assert_eq!(outcome(world.change(&name, delete())).0, Outcome::Kept);
+    }
+}
+
 #[test]
 fn an_expired_value_is_not_found() {
     let world = World::plain();

@@ -142,14 +142,16 @@ fn only_a_storage_that_is_being_filled_takes_copies() {
     };
     let world = World::member();
     assert_eq!(world.no(copy(3, ballot(1, 0))), Refusal::NotFilling);
-    let filling = minor_protocol::RingArc { filling: Some(ME), ..arc(4, &[1, 2, 3]) };
+    world.yes(Request::Learn { arcs: vec![arc(4, &[2, 3])] });
+    while world.storage.tidy().unwrap() == minor_storage::storage::Tended::Some {}
+    let filling = minor_protocol::RingArc { filling: Some(ME), ..arc(5, &[1, 2, 3]) };
     world.yes(Request::Learn { arcs: vec![filling] });
-    assert!(matches!(world.no(copy(3, ballot(1, 0))), Refusal::Stale { .. }));
+    assert!(matches!(world.no(copy(4, ballot(1, 0))), Refusal::Stale { .. }));
     // Neither floor nor ceiling holds it up, and a newer record stays.
-    assert_eq!(world.yes(copy(4, ballot(1, -500_000))), Reply::Copied);
-    world.yes(accept("k", ballot(4, 0), value(ballot(4, 0), "new")));
-    assert_eq!(world.yes(copy(4, ballot(1, 500))), Reply::Copied);
-    assert_eq!(world.read("k", 4), Some((ballot(4, 0), value(ballot(4, 0), "new"))));
+    assert_eq!(world.yes(copy(5, ballot(1, -500_000))), Reply::Copied);
+    world.yes(accept("k", ballot(5, 0), value(ballot(5, 0), "new")));
+    assert_eq!(world.yes(copy(5, ballot(1, 500))), Reply::Copied);
+    assert_eq!(world.read("k", 5), Some((ballot(5, 0), value(ballot(5, 0), "new"))));
 }
 
 /// Rules 19 and 21.

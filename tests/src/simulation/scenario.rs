@@ -12,7 +12,8 @@ use super::{
 use crate::history::{Answer, Event, Expect, History, Kind, Outcome, Seen, Stamp, stamps, wgl};
 use minor_protocol::{Key, Operation, RingId, State, StorageId, Wish, message::PlainRecords};
 use sdht::{
-    register::{Changed, NotChanged},
+    error::NotChanged,
+    register::Changed,
     router::{Patience, Router},
 };
 use std::{
@@ -48,6 +49,61 @@ pub struct Scenario {
     pub faults: Faults,
     /// Accidents of storages and routers during the storm.
     pub accidents: u64,
+    /// What users ask, drawn from these.
+    pub deeds: [Deed; 10],
+    /// What operators wish, drawn from these.
+    pub wishes: [ToDo; 10],
+    /// What befalls storages, drawn from these.
+    pub mishaps: [Mishap; 4],
+    /// The longest time between two accidents, and that a storage is down.
+    pub down_ms: u64,
+    /// The longest time a user, and an operator, rests between two deeds.
+    pub rest_ms: (u64, u64),
+    /// How far the routers' clocks are apart.
+    pub skew_ms: u64,
+    /// When everything must have come to an end.
+    pub within_s: u64,
+}
+
+/// What a user asks of a key.
+#[derive(Clone, Copy, Debug)]
+pub enum Deed {
+    /// Its value.
+    Get,
+    /// To set it.
+    Set,
+    /// To set it if it is absent.
+    SetAbsent,
+    /// To set it if it is as last seen.
+    SetSeen,
+    /// To delete it.
+    Delete,
+}
+
+/// What an operator wishes.
+#[derive(Clone, Copy, Debug)]
+pub enum ToDo {
+    /// A storage joins.
+    Join,
+    /// A storage leaves.
+    Leave,
+    /// Another number of copies.
+    Copies,
+    /// The dead are swept.
+    Sweep,
+    /// Everything is mended.
+    Repair,
+}
+
+/// What befalls a storage.
+#[derive(Clone, Copy, Debug)]
+pub enum Mishap {
+    /// The power is cut.
+    Crash,
+    /// It stands still for a while.
+    Pause,
+    /// Its disk is full.
+    Full,
 }
 
 /// What came of a run.
@@ -92,9 +148,24 @@ impl Scenario {
             faults: Faults {
                 lost: *chance.pick(&[0, 10, 50, 150]),
                 late: *chance.pick(&[0, 10, 50]),
+                late_ms: 2_000,
                 doubled: *chance.pick(&[0, 20, 100]),
+                slow: 0,
             },
             accidents: chance.below(6),
+            deeds: {
+                use Deed::*;
+                [Get, Get, Get, Get, Set, Set, Set, SetAbsent, SetSeen, Delete]
+            },
+            wishes: {
+                use ToDo::*;
+                [Join, Join, Join, Join, Leave, Leave, Leave, Copies, Sweep, Repair]
+            },
+            mishaps: [Mishap::Crash, Mishap::Crash, Mishap::Pause, Mishap::Full],
+            down_ms: 1_500,
+            rest_ms: (60, 500),
+            skew_ms: 0,
+            within_s: 3_600,
         }
     }
 
@@ -109,10 +180,11 @@ impl Scenario {
         let run = async move {
             let run = Run::new(self);
             let world = Rc::clone(&run.world);
-            let end = match tokio::time::timeout(Duration::from_secs(3_600), run.all()).await {
-                Ok(end) => end,
-                Err(_) => Err("I7: nothing came to an end within an hour".into()),
-            };
+            let end =
+                match tokio::time::timeout(Duration::from_secs(self.within_s), run.all()).await {
+                    Ok(end) => end,
+                    Err(_) => Err(format!("I7: nothing came to an end within {} s", self.within_s)),
+                };
             end.map_err(|why| format!("{why}\n{}", world.describe()))
         };
         let end = runtime.block_on(local.run_until(run));
@@ -153,7 +225,9 @@ impl Run {
 
     fn router(&self, patience: Patience) -> (SimulatedRouter, Rc<Cell<bool>>) {
         let seeds = (0..self.world.hosts()).map(|host| self.world.address(host)).collect();
-        let transport = self.world.transport();
+        let skew_ms = self.scenario.skew_ms;
+        let transport =
+            self.world.transport(if skew_ms > 0 { self.world.below(skew_ms) } else { 0 });
         let switch = transport.kill_switch();
         (Router::new(transport, seeds, patience), switch)
     }
@@ -255,15 +329,15 @@ impl Run {
             for _ in 0..scenario.operations {
                 let n = world.below(scenario.keys);
                 let value = next_value.get();
-                let kind = match world.below(10) {
-                    0..=3 => Kind::Get,
-                    4..=6 => Kind::Set { expect: Expect::Anything, value },
-                    7 => Kind::Set { expect: Expect::Absent, value },
-                    8 => match last.get(&n) {
+                let kind = match scenario.deeds[world.below(10) as usize] {
+                    Deed::Get => Kind::Get,
+                    Deed::Set => Kind::Set { expect: Expect::Anything, value },
+                    Deed::SetAbsent => Kind::Set { expect: Expect::Absent, value },
+                    Deed::SetSeen => match last.get(&n) {
                         Some(stamp) => Kind::Set { expect: Expect::Stamp(*stamp), value },
                         None => Kind::Set { expect: Expect::Present, value },
                     },
-                    _ => Kind::Delete { expect: Expect::Anything },
+                    Deed::Delete => Kind::Delete { expect: Expect::Anything },
                 };
                 if matches!(kind, Kind::Set { .. }) {
                     next_value.set(value + 1);
@@ -288,7 +362,7 @@ impl Run {
                     }
                     None => world.count("an operation was refused"),
                 }
-                sleep(Duration::from_millis(world.below(60))).await;
+                sleep(Duration::from_millis(world.below(scenario.rest_ms.0))).await;
             }
         })
     }
@@ -304,7 +378,7 @@ impl Run {
                 let host = world.below(world.hosts() as u64) as usize;
                 let address = world.address(host);
                 let id = StorageId(host as u128 + 1);
-                let wish = world.below(10);
+                let wish = seeds.scenario.wishes[world.below(10) as usize];
                 let copies = [1, 2, 3, 3, 5][world.below(5) as usize];
                 let w = Rc::clone(&world);
                 let changing = spawn_local(async move {
@@ -314,10 +388,12 @@ impl Run {
                         }
                     };
                     let end = match wish {
-                        0..=3 => router.join(&address, None, PlainRecords::Refuse, &mut tell).await,
-                        4..=6 => router.leave(id, &mut tell).await,
-                        7 => router.set_copies(copies, &mut tell).await,
-                        8 => match router.walk().await {
+                        ToDo::Join => {
+                            router.join(&address, None, PlainRecords::Refuse, &mut tell).await
+                        }
+                        ToDo::Leave => router.leave(id, &mut tell).await,
+                        ToDo::Copies => router.set_copies(copies, &mut tell).await,
+                        ToDo::Sweep => match router.walk().await {
                             Ok(walked) => {
                                 for arc in walked.arcs {
                                     if router.sweep(&arc).await.is_ok_and(|swept| swept > 0) {
@@ -328,7 +404,7 @@ impl Run {
                             }
                             Err(_) => Ok(()),
                         },
-                        _ => router.repair(&mut tell).await,
+                        ToDo::Repair => router.repair(&mut tell).await,
                     };
                     w.count(if end.is_ok() {
                         "a ring change ended"
@@ -346,7 +422,7 @@ impl Run {
                 } else {
                     let _ = changing.await;
                 }
-                sleep(Duration::from_millis(world.below(500))).await;
+                sleep(Duration::from_millis(world.below(seeds.scenario.rest_ms.1))).await;
             }
         })
     }
@@ -364,21 +440,22 @@ impl Run {
 
     /// One host after another has an accident, and is well again after a while.
     fn accidents(&self) -> JoinHandle<()> {
-        let (world, count) = (Rc::clone(&self.world), self.scenario.accidents);
+        let (world, scenario) = (Rc::clone(&self.world), self.scenario);
         spawn_local(async move {
-            for _ in 0..count {
-                sleep(Duration::from_millis(world.below(1_500))).await;
+            for _ in 0..scenario.accidents {
+                let a_while = || sleep(Duration::from_millis(world.below(scenario.down_ms)));
+                a_while().await;
                 let host = world.below(world.hosts() as u64) as usize;
-                match world.below(4) {
-                    0 | 1 => {
+                match scenario.mishaps[world.below(4) as usize] {
+                    Mishap::Crash => {
                         world.crash(host);
-                        sleep(Duration::from_millis(world.below(1_500))).await;
+                        a_while().await;
                         world.start(host);
                     }
-                    2 => world.pause(host, world.below(3_000)),
-                    _ => {
+                    Mishap::Pause => world.pause(host, world.below(2 * scenario.down_ms)),
+                    Mishap::Full => {
                         world.set_room(host, minor_storage::store::Room::Low);
-                        sleep(Duration::from_millis(world.below(1_500))).await;
+                        a_while().await;
                         world.set_room(host, minor_storage::store::Room::Enough);
                     }
                 }

@@ -34,10 +34,14 @@ const BEGIN_MS: u64 = 1_700_000_000_000;
 pub struct Faults {
     /// It never comes.
     pub lost: u64,
-    /// It takes much longer than usual.
+    /// It takes much longer than usual,
     pub late: u64,
+    /// and up to so many milliseconds (not thousandths).
+    pub late_ms: u64,
     /// It comes a second time, later.
     pub doubled: u64,
+    /// The disk takes long over what it says.
+    pub slow: u64,
 }
 
 /// One storage and its disk.
@@ -249,8 +253,9 @@ impl World {
     }
 
     /// A way for a router to reach the storages.
-    pub fn transport(self: &Rc<Self>) -> SimulatedTransport {
-        SimulatedTransport { world: Rc::clone(self), is_dead: Rc::default() }
+    /// Its clock is so much ahead.
+    pub fn transport(self: &Rc<Self>, ahead_ms: u64) -> SimulatedTransport {
+        SimulatedTransport { world: Rc::clone(self), is_dead: Rc::default(), ahead_ms }
     }
 
     async fn deliver(self: Rc<Self>, host: usize, ask: Ask) -> Option<Answers> {
@@ -265,7 +270,12 @@ impl World {
         };
         let worked = storage.work(ask, self.now_ms());
         // The disk takes a moment; what is asked meanwhile shares the commit.
-        if self.chance(300) {
+        let slow = self.faults.get().slow;
+        if slow > 0 && self.chance(slow) {
+            disk.hold_commits();
+            sleep(Duration::from_millis(self.below(50))).await;
+            disk.release_commits();
+        } else if self.chance(300) {
             disk.hold_commits();
             sleep(Duration::from_micros(200 + self.below(2_000))).await;
             disk.release_commits();
@@ -306,7 +316,7 @@ impl World {
     async fn take_time(&self, faults: Faults) {
         let us = if self.chance(faults.late) {
             self.count("a message was late");
-            self.below(2_000_000)
+            self.below(faults.late_ms * 1_000)
         } else {
             50 + self.below(1_000)
         };
@@ -319,6 +329,7 @@ impl World {
 pub struct SimulatedTransport {
     world: Rc<World>,
     is_dead: Rc<Cell<bool>>,
+    ahead_ms: u64,
 }
 
 impl SimulatedTransport {
@@ -356,7 +367,7 @@ impl Transport for SimulatedTransport {
     }
 
     fn now_ms(&self) -> u64 {
-        self.world.now_ms()
+        self.world.now_ms() + self.ahead_ms
     }
 
     fn chance(&self, below: u64) -> u64 {

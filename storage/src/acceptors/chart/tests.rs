@@ -137,6 +137,19 @@ fn a_storage_that_was_never_filled_does_not_pass_its_emptiness_off_as_absence() 
     assert!(chart.seats().is_empty());
 }
 
+/// Rule 14.
+#[test]
+fn who_never_heard_that_it_was_out_does_not_come_in_with_what_it_held() {
+    let mut chart = chart();
+    let back = RingArc { filling: Some(ME), ..arc(0, 100, 7, &[1, 2, 3]) };
+    let before = chart.clone();
+    assert!(matches!(chart.learn(std::slice::from_ref(&back)), Err(Refusal::NeverFilled { .. })));
+    assert_eq!(chart, before);
+    chart.learn(&[arc(0, 100, 6, &[2, 3])]).unwrap();
+    chart.wiped(Span::new(at(0), at(100)));
+    assert_eq!(chart.learn(&[back]), Ok(()));
+}
+
 /// Rule 15.
 #[test]
 fn a_split_passes_the_floor_on_to_both_halves() {

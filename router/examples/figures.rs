@@ -1,0 +1,280 @@
+//! How fast a ring of real storages on this machine is, through the handle that programs use.
+//!
+//! ```text
+//! cargo build --release -p minor-storage && cargo run --release -p sdht --example figures -- [--json] [--records N]
+//! ```
+//!
+//! Storages run as they come, so what is acknowledged is on the disk; values have 100 bytes. Where `etcd` or `redis-server`
+//! are to be compared with, measure them in the same hour on the same machine: this program does not start them.
+
+use futures_util::{FutureExt, StreamExt, future::LocalBoxFuture, stream};
+use minor_protocol::{Answers, Ask, Key};
+use sdht::{
+    Ring,
+    router::{Patience, Router},
+    transport::{Silence, Transport, http::HttpTransport},
+};
+use std::{
+    cell::Cell,
+    env,
+    error::Error,
+    io::{BufRead, BufReader},
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    rc::Rc,
+    time::{Duration, Instant},
+};
+
+type Failed = Box<dyn Error + Send + Sync>;
+
+/// One line of the table.
+struct Figure {
+    name: String,
+    rate: f64,
+    p50_us: u128,
+    p99_us: u128,
+}
+
+/// A storage, killed when dropped.
+struct Storage {
+    child: Child,
+    address: String,
+}
+
+impl Drop for Storage {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The storage's program, which lies beside this one.
+fn program() -> Result<PathBuf, Failed> {
+    let example = env::current_exe()?;
+    let place = example.ancestors().nth(2).ok_or("this example lies in no target directory")?;
+    let program = place.join("minor-storage");
+    if program.exists() {
+        Ok(program)
+    } else {
+        Err("build minor-storage in this profile first".into())
+    }
+}
+
+fn start(data: &Path) -> Result<Storage, Failed> {
+    let mut command = Command::new(program()?);
+    command.args(["-p", "0", "--data"]).arg(data).stdout(Stdio::null()).stderr(Stdio::piped());
+    let mut child = command.spawn()?;
+    let said = child.stderr.take().ok_or("stderr is piped")?;
+    let mut storage = Storage { child, address: String::new() };
+    let mut lines = BufReader::new(said).lines();
+    for line in lines.by_ref() {
+        if let Some((_, place)) = line?.split_once("listening on http://") {
+            storage.address = place.split('/').next().unwrap_or_default().to_owned();
+            // What it says later is read, so that it never waits for us.
+            std::thread::spawn(move || lines.for_each(drop));
+            return Ok(storage);
+        }
+    }
+    Err("the storage ended".into())
+}
+
+async fn ring_of(storages: &[Storage], copies: u8) -> Result<Ring, Failed> {
+    let [first, others @ ..] = storages else { return Err("a ring has a storage".into()) };
+    let ring = Ring::builder().copies(copies).found(&first.address).await?;
+    for storage in others {
+        ring.join(&storage.address).await?;
+    }
+    Ok(ring)
+}
+
+fn key(n: usize) -> String {
+    format!("key {n:08}")
+}
+
+/// Does something many times, so many at a time.
+async fn timed<F: Future<Output = Result<(), Failed>>>(
+    name: String,
+    times: usize,
+    at_once: usize,
+    each: impl Fn(usize) -> F,
+) -> Result<Figure, Failed> {
+    let begun = Instant::now();
+    let each = |n| {
+        let done = each(n);
+        async move {
+            let begun = Instant::now();
+            done.await.map(|()| begun.elapsed())
+        }
+    };
+    let ended: Vec<Result<Duration, Failed>> =
+        stream::iter(0..times).map(each).buffer_unordered(at_once).collect().await;
+    let rate = times as f64 / begun.elapsed().as_secs_f64();
+    let mut took = ended.into_iter().collect::<Result<Vec<Duration>, Failed>>()?;
+    took.sort();
+    let at = |part: usize| took.get(took.len() * part / 100).map_or(0, Duration::as_micros);
+    Ok(Figure { name, rate, p50_us: at(50), p99_us: at(99) })
+}
+
+async fn operations(ring: &Ring, copies: u8, figures: &mut Vec<Figure>) -> Result<(), Failed> {
+    for (at_once, times) in [(64, 40_000), (1, 2_000)] {
+        let name = |what| format!("{what}, {copies} copies, {at_once} at a time");
+        let set = |n| {
+            let ring = ring.clone();
+            async move {
+                ring.put_bytes(&key(n), "", vec![7; 100]).await?;
+                Ok(())
+            }
+        };
+        figures.push(timed(name("set"), times, at_once, set).await?);
+        let get = |n| {
+            let ring = ring.clone();
+            async move { ring.get_bytes(&key(n)).await?.map(drop).ok_or("a key is lost".into()) }
+        };
+        figures.push(timed(name("get"), times, at_once, get).await?);
+    }
+    Ok(())
+}
+
+/// By hundreds, eight hundreds at a time; the rate is that of keys.
+async fn many(ring: &Ring, copies: u8, figures: &mut Vec<Figure>) -> Result<(), Failed> {
+    let keys = |n: usize| (n * 100..(n + 1) * 100).map(key);
+    let value = "v".repeat(97);
+    let set = |n| {
+        let set = ring.set_many(keys(n).map(|key| (key, &value)));
+        async move {
+            for ended in set.await {
+                ended?;
+            }
+            Ok(())
+        }
+    };
+    let get = |n| {
+        let get = ring.get_many::<_, String>(keys(n));
+        async move {
+            for ended in get.await {
+                ended?.ok_or("a key is lost")?;
+            }
+            Ok(())
+        }
+    };
+    let name = |what| format!("{what} by hundreds, {copies} copies (keys)");
+    for mut figure in [
+        timed(name("set_many"), 1_000, 8, set).await?,
+        timed(name("get_many"), 1_000, 8, get).await?,
+    ] {
+        figure.rate *= 100.0;
+        figures.push(figure);
+    }
+    Ok(())
+}
+
+/// A ring of one storage is filled and a second one joins: half of the records move.
+async fn join(dir: &Path, records: usize) -> Result<Figure, Failed> {
+    let storages = [start(&dir.join("j0"))?, start(&dir.join("j1"))?];
+    let ring = ring_of(&storages[..1], 1).await?;
+    for n in 0..records / 1_000 {
+        let pairs = (n * 1_000..(n + 1) * 1_000).map(|n| (key(n), "v".repeat(97)));
+        for ended in ring.set_many(pairs).await {
+            ended?;
+        }
+    }
+    let begun = Instant::now();
+    ring.join(&storages[1].address).await?;
+    let took = begun.elapsed();
+    let rate = (records / 2) as f64 / took.as_secs_f64();
+    let name = format!("join: records moved, of {records}");
+    Ok(Figure { name, rate, p50_us: took.as_micros(), p99_us: took.as_micros() })
+}
+
+/// Counts what is asked.
+#[derive(Clone)]
+struct Counting(HttpTransport, Rc<Cell<usize>>);
+
+impl Transport for Counting {
+    fn ask(&self, address: &str, ask: Ask) -> LocalBoxFuture<'static, Result<Answers, Silence>> {
+        self.1.set(self.1.get() + 1);
+        self.0.ask(address, ask).boxed_local()
+    }
+
+    fn now_ms(&self) -> u64 {
+        self.0.now_ms()
+    }
+
+    fn chance(&self, below: u64) -> u64 {
+        self.0.chance(below)
+    }
+}
+
+/// Requests of a cold walk, and of one get in a router that knows the ring; the latter's time too.
+async fn hops(address: String) -> Result<(usize, f64, f64), Failed> {
+    let asked = Rc::new(Cell::new(0));
+    let transport = Counting(HttpTransport::new(None), Rc::clone(&asked));
+    let router = Router::new(transport, vec![address], Patience::default());
+    let cold = router.walk().await?.hops.len();
+    // What the walk mends is on its way still.
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    asked.set(0);
+    let begun = Instant::now();
+    for n in 0..1_000 {
+        router.get(&Key::new(key(n))?).await?;
+    }
+    let (asked, us) = (asked.get() as f64, begun.elapsed().as_micros() as f64);
+    Ok((cold, asked / 1_000.0, us / 1_000.0))
+}
+
+fn main() -> Result<(), Failed> {
+    let words: Vec<String> = env::args().collect();
+    let records = words.iter().position(|word| word == "--records");
+    let records = records.and_then(|at| words.get(at + 1)?.parse().ok()).unwrap_or(200_000);
+    let dir = tempfile::tempdir()?;
+    let start_some = |name: &str, count: usize| {
+        let start = |n| start(&dir.path().join(format!("{name}{n}")));
+        (0..count).map(start).collect::<Result<Vec<_>, _>>()
+    };
+    let mut figures = vec![];
+    for copies in [3, 1] {
+        let storages = start_some(&format!("c{copies}-"), 3)?;
+        pollster::block_on(async {
+            let ring = ring_of(&storages, copies).await?;
+            operations(&ring, copies, &mut figures).await?;
+            many(&ring, copies, &mut figures).await
+        })?;
+    }
+    figures.push(pollster::block_on(join(dir.path(), records))?);
+    let mut walks = vec![];
+    for count in [3, 30] {
+        let storages = start_some(&format!("h{count}-"), count)?;
+        // The handle ends with this block, and the router below starts cold.
+        pollster::block_on(async { ring_of(&storages, 1).await.map(drop) })?;
+        let address = storages[0].address.clone();
+        walks.push((count, actix_rt::Runtime::new()?.block_on(hops(address))?));
+    }
+    print(&figures, &walks, words.iter().any(|word| word == "--json"));
+    Ok(())
+}
+
+fn print(figures: &[Figure], walks: &[(usize, (usize, f64, f64))], as_json: bool) {
+    if as_json {
+        let figures = figures.iter().map(|f| {
+            serde_json::json!({
+                "figure": f.name, "rate": f.rate,
+                "p50_us": f.p50_us as u64, "p99_us": f.p99_us as u64,
+            })
+        });
+        let walks = walks.iter().map(|(storages, (cold, warm, us))| {
+            serde_json::json!({
+                "figure": "hops", "storages": storages, "cold": cold, "warm": warm, "get_us": us,
+            })
+        });
+        return println!("{}", serde_json::Value::from_iter(figures.chain(walks)));
+    }
+    println!("{:<44} {:>12} {:>10} {:>10}", "figure", "per second", "p50 us", "p99 us");
+    for Figure { name, rate, p50_us, p99_us } in figures {
+        println!("{name:<44} {rate:>12.0} {p50_us:>10} {p99_us:>10}");
+    }
+    for (storages, (cold, warm, us)) in walks {
+        println!(
+            "{storages} storages: a cold walk is {cold} requests, a warm get {warm:.2}, in {us:.0} us"
+        );
+    }
+}

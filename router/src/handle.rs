@@ -1,0 +1,242 @@
+//! The ring as a program holds it: cloned, sent, and used from any thread and under any runtime, or none.
+//!
+//! What speaks HTTP may not leave its thread, and works in one kind of runtime only. So a handle is a line to a thread of
+//! its own, on which a router lives:
+//!
+//! ```text
+//!   any thread, any runtime                      one thread
+//!   ring.set(..).await ──── a job ────▶  router: asks, hears, decides
+//!        ▲                                    │
+//!        └─────────── its outcome ◀───────────┘
+//! ```
+//!
+//! A job that was handed over is carried to its end, also when nobody waits for it any more: to drop a future is to look
+//! away, not to take back. (A change of the ring stops when its [`Moving`] is dropped, between two messages, and the next one
+//! goes on from there.) All clones share the thread, so what many tasks ask at the same time travels together.
+
+mod many;
+mod moving;
+mod stream;
+mod values;
+
+pub use moving::Moving;
+pub use stream::Keys;
+pub use values::Value;
+
+use crate::{
+    error::{NotConnected, NotGot, NotSet, Trouble},
+    register::Changed,
+    router::{Patience, Router},
+    transport::http::{HttpTransport, Token},
+    walk::{NoRing, Walked},
+};
+use futures_util::{FutureExt, future::LocalBoxFuture};
+use minor_protocol::{Key, Operation, RingArc, RingId, State};
+use std::{fmt, thread, time::Duration};
+use tokio::sync::{mpsc, oneshot};
+
+/// What a ring keeps of everything, unless somebody wishes for another number.
+const COPIES: u8 = 3;
+
+/// A ring. Clones are cheap and share one thread, which ends with the last of them.
+#[derive(Clone)]
+pub struct Ring {
+    jobs: mpsc::UnboundedSender<Job>,
+}
+
+/// Something to be done on the router's thread.
+type Job = Box<dyn FnOnce(Router<HttpTransport>) -> LocalBoxFuture<'static, ()> + Send>;
+
+/// The router's thread has ended.
+#[derive(Clone, Copy, Debug)]
+struct Ended;
+
+/// How to come to a ring.
+#[derive(Clone, Debug, Default)]
+pub struct Builder {
+    token: Option<Token>,
+    patience: Patience,
+    copies: Option<u8>,
+    known: Vec<RingArc>,
+}
+
+impl Builder {
+    /// Shows this token to every storage.
+    pub fn token(self, token: Token) -> Self {
+        Self { token: Some(token), ..self }
+    }
+
+    /// Tries each operation on a key for this long; 10 s if nothing is said.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.patience.operation_ms = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX);
+        self
+    }
+
+    /// A ring that is founded keeps this many copies; 3 if nothing is said.
+    pub fn copies(self, copies: u8) -> Self {
+        Self { copies: Some(copies), ..self }
+    }
+
+    /// Begins with these arcs, which an earlier handle gave, instead of a walk. They may be out of date.
+    pub fn known(self, arcs: Vec<RingArc>) -> Self {
+        Self { known: arcs, ..self }
+    }
+
+    /// Comes to the ring that the storages at these addresses are part of. One that answers is enough.
+    pub async fn connect<A: Into<String>>(
+        self,
+        addresses: impl IntoIterator<Item = A>,
+    ) -> Result<Ring, NotConnected> {
+        let seeds = addresses.into_iter().map(Into::into).collect();
+        let known = !self.known.is_empty();
+        let ring = self.start(seeds).await?;
+        if known {
+            return Ok(ring);
+        }
+        match ring.walk().await {
+            // A part of the ring may be out of reach; the rest works.
+            Ok(_) | Err(NoRing::Gap { .. }) => Ok(ring),
+            Err(no_ring) => Err(no_ring.into()),
+        }
+    }
+
+    /// Makes the storage at this address a ring of its own: what it kept until now is the ring's first content.
+    pub async fn found(self, address: impl Into<String>) -> Result<Ring, NotConnected> {
+        let (address, copies) = (address.into(), self.copies.unwrap_or(COPIES));
+        let ring = self.start(vec![address.clone()]).await?;
+        let founded = ring.run(move |router| async move {
+            let id = RingId(router.draw_id());
+            router.found(&address, id, copies).await
+        });
+        founded.await.map_err(|Ended| NotConnected::NoThread("it has ended".into()))??;
+        Ok(ring)
+    }
+
+    async fn start(self, seeds: Vec<String>) -> Result<Ring, NotConnected> {
+        let (jobs, waiting) = mpsc::unbounded_channel();
+        let (tell, told) = oneshot::channel();
+        let live = move || match actix_rt::Runtime::new() {
+            Ok(runtime) => {
+                let _ = tell.send(Ok(()));
+                runtime.block_on(live(self, seeds, waiting));
+            }
+            Err(why) => drop(tell.send(Err(why.to_string()))),
+        };
+        let thread = thread::Builder::new().name("sdht".into()).spawn(live);
+        thread.map_err(|why| NotConnected::NoThread(why.to_string()))?;
+        let started = told.await.unwrap_or_else(|_| Err("it ended at once".into()));
+        started.map_err(NotConnected::NoThread)?;
+        Ok(Ring { jobs })
+    }
+}
+
+/// The life of the router's thread: one job after another is begun, and none waits for another.
+async fn live(builder: Builder, seeds: Vec<String>, mut jobs: mpsc::UnboundedReceiver<Job>) {
+    let transport = HttpTransport::new(builder.token.as_ref());
+    let router = Router::new(transport, seeds, builder.patience);
+    router.remember(&builder.known);
+    while let Some(job) = jobs.recv().await {
+        drop(actix_rt::spawn(job(router.clone())));
+    }
+}
+
+impl Ring {
+    /// Comes to the ring that the storages at these addresses are part of. One that answers is enough.
+    ///
+    /// ```no_run
+    /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+    /// let ring = sdht::Ring::connect(["127.0.0.1:8000", "127.0.0.1:8001"]).await?;
+    /// ring.set("a key", "a value").await?;
+    /// assert_eq!(ring.get("a key").await?, Some("a value".to_owned()));
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn connect<A: Into<String>>(
+        addresses: impl IntoIterator<Item = A>,
+    ) -> Result<Self, NotConnected> {
+        Self::builder().connect(addresses).await
+    }
+
+    /// For a token, another patience, or a ring that is yet to be founded.
+    pub fn builder() -> Builder {
+        Builder::default()
+    }
+
+    /// Reads a key's state as the ring keeps it, linearizably; none if there is no value.
+    pub async fn read(&self, key: Key) -> Result<Option<State>, NotGot> {
+        let name = key.clone();
+        let read = self.run(move |router| async move { router.get(&key).await }).await;
+        match read {
+            Ok(state) => Ok(state?),
+            Err(Ended) => Err(NotGot::NotRead { key: name, why: Trouble::Ended }),
+        }
+    }
+
+    /// Changes a key by any operation there is.
+    pub async fn change(&self, key: Key, operation: Operation) -> Result<Changed, NotSet> {
+        values::check(&key, &operation)?;
+        let name = key.clone();
+        let change = move |router: Router<_>| async move { router.change(&key, operation).await };
+        match self.run(change).await {
+            Ok(changed) => Ok(changed?),
+            Err(Ended) => Err(NotSet::Unknown { key: name, why: Trouble::Ended }),
+        }
+    }
+
+    /// Which ring it is, once that is known.
+    pub async fn id(&self) -> Option<RingId> {
+        self.run(|router| async move { router.ring_id() }).await.ok().flatten()
+    }
+
+    /// The arcs as they are remembered, without asking anybody. To be kept for [`Builder::known`].
+    pub async fn arcs(&self) -> Vec<RingArc> {
+        self.run(|router| async move { router.arcs() }).await.unwrap_or_default()
+    }
+
+    /// Goes round the ring, successor by successor, until it is closed.
+    pub async fn walk(&self) -> Result<Walked, NoRing> {
+        let walked = self.run(|router| async move { router.walk().await }).await;
+        walked.unwrap_or(Err(NoRing::NobodyKnown))
+    }
+
+    /// Asks every storage that any other has heard of, also those not needed to close the ring.
+    pub async fn survey(&self) -> Result<Walked, NoRing> {
+        let seen = self.run(|router| async move { router.survey().await }).await;
+        seen.unwrap_or(Err(NoRing::NobodyKnown))
+    }
+
+    /// Has something done on the router's thread.
+    async fn run<A, F>(
+        &self,
+        work: impl FnOnce(Router<HttpTransport>) -> F + Send + 'static,
+    ) -> Result<A, Ended>
+    where
+        F: Future<Output = A> + 'static,
+        A: Send + 'static,
+    {
+        let (tell, told) = oneshot::channel();
+        self.begin(|router| async move { drop(tell.send(work(router).await)) })?;
+        told.await.map_err(|_| Ended)
+    }
+
+    /// Hands something over to the router's thread.
+    fn begin<F>(
+        &self,
+        work: impl FnOnce(Router<HttpTransport>) -> F + Send + 'static,
+    ) -> Result<(), Ended>
+    where
+        F: Future<Output = ()> + 'static,
+    {
+        let job: Job = Box::new(|router| work(router).boxed_local());
+        self.jobs.send(job).map_err(|_| Ended)
+    }
+}
+
+impl fmt::Debug for Ring {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Ring(..)")
+    }
+}
+
+#[cfg(test)]
+mod tests;

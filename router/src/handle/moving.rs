@@ -1,0 +1,135 @@
+//! Changes of the ring, which take their time and can be watched.
+
+use super::Ring;
+use crate::{
+    moves::{NotMoved, Progress},
+    router::Router,
+    transport::http::HttpTransport,
+};
+use futures_util::{
+    FutureExt,
+    future::{LocalBoxFuture, select},
+};
+use minor_protocol::{Position, StorageId, message::PlainRecords};
+use std::{
+    pin::Pin,
+    task::{Context, Poll},
+};
+use tokio::sync::{mpsc, oneshot};
+
+/// A change of the ring under way.
+///
+/// It is a future of its end; whoever wants to watch takes what happens one by one before that. Dropped, it stops at once:
+/// everything is served as before, and the same change said again goes on from where it was.
+///
+/// ```no_run
+/// # async fn example(ring: sdht::Ring) -> Result<(), sdht::NotMoved> {
+/// let mut moving = ring.join("127.0.0.1:8003");
+/// while let Some(progress) = moving.next().await {
+///     eprintln!("{progress:?}");
+/// }
+/// moving.await
+/// # }
+/// ```
+#[must_use = "it stops when it is dropped"]
+#[derive(Debug)]
+pub struct Moving {
+    progress: mpsc::UnboundedReceiver<Progress>,
+    end: oneshot::Receiver<Result<(), NotMoved>>,
+    /// The router lives as long as somebody waits for it.
+    _ring: Ring,
+}
+
+/// A change of the ring, as a router makes it.
+type Tell<'a> = &'a mut dyn FnMut(Progress);
+
+impl Ring {
+    /// Brings the storage at this address in, where it takes half of the heaviest arc. One that has records of its own is
+    /// refused.
+    pub fn join(&self, address: &str) -> Moving {
+        self.join_at(address, None, PlainRecords::Refuse)
+    }
+
+    /// Brings the storage at this address in at a place of the user's choice, and says what is to become of records it kept
+    /// by itself.
+    pub fn join_at(&self, address: &str, place: Option<Position>, plain: PlainRecords) -> Moving {
+        let address = address.to_owned();
+        self.moving(move |router, tell| {
+            async move { router.join(&address, place, plain, tell).await }.boxed_local()
+        })
+    }
+
+    /// Lets the storage at this address go, after all it keeps was handed over. It may be dead, as long as every arc it
+    /// keeps has a living majority without it.
+    pub fn leave(&self, address: &str) -> Moving {
+        let address = address.to_owned();
+        self.moving(move |router, tell| {
+            let leave = async move {
+                let storage = router.storage_at(&address).await?;
+                router.leave(storage, tell).await
+            };
+            leave.boxed_local()
+        })
+    }
+
+    /// The same for a storage that is known by its id.
+    pub fn leave_by_id(&self, storage: StorageId) -> Moving {
+        self.moving(move |router, tell| {
+            async move { router.leave(storage, tell).await }.boxed_local()
+        })
+    }
+
+    /// Keeps this many copies of everything from now on.
+    pub fn set_copies(&self, copies: u8) -> Moving {
+        self.moving(move |router, tell| {
+            async move { router.set_copies(copies, tell).await }.boxed_local()
+        })
+    }
+
+    /// Finishes what a stopped router left half done, and makes all copies alike.
+    pub fn repair(&self) -> Moving {
+        self.moving(|router, tell| async move { router.repair(tell).await }.boxed_local())
+    }
+
+    fn moving<W>(&self, work: W) -> Moving
+    where
+        W: for<'a> FnOnce(
+                Router<HttpTransport>,
+                Tell<'a>,
+            ) -> LocalBoxFuture<'a, Result<(), NotMoved>>
+            + Send
+            + 'static,
+    {
+        let (say, progress) = mpsc::unbounded_channel();
+        let (mut tell, end) = oneshot::channel();
+        let begun = self.begin(move |router| async move {
+            let mut note = move |progress| drop(say.send(progress));
+            let work = work(router, &mut note);
+            let ended = match select(work, Box::pin(tell.closed())).await {
+                futures_util::future::Either::Left((ended, _)) => Some(ended),
+                futures_util::future::Either::Right(_) => None,
+            };
+            if let Some(ended) = ended {
+                let _ = tell.send(ended);
+            }
+        });
+        // If the router has ended, so have both channels.
+        let _ = begun;
+        Moving { progress, end, _ring: self.clone() }
+    }
+}
+
+impl Moving {
+    /// The next thing that happens; none when it has come to its end.
+    pub async fn next(&mut self) -> Option<Progress> {
+        self.progress.recv().await
+    }
+}
+
+impl Future for Moving {
+    type Output = Result<(), NotMoved>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        self.end.poll_unpin(cx).map(|end| end.unwrap_or(Err(NotMoved::Ended)))
+    }
+}

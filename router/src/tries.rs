@@ -1,0 +1,156 @@
+//! One try after another: what the answers to the last one say about the next, and when it is enough.
+
+use crate::{
+    error::Trouble,
+    router::Router,
+    transport::{Silence, Transport, lines::Heard},
+};
+use minor_protocol::{Position, Refusal, RingArc, StorageId};
+use tokio::time::{Duration, Instant};
+
+/// One try's end, if it is not the answer.
+pub(crate) enum Again {
+    /// A newer arc, or a higher ballot, is known now: at once.
+    Wiser,
+    /// The same, and it is certain that nobody took what was sent, or will take it when it comes a second time.
+    Untouched,
+    /// Something was in the way that time may clear.
+    Later(Trouble),
+}
+
+impl<T: Transport> Router<T> {
+    /// The arc around a place: the one in memory, or what a walk finds.
+    pub(crate) async fn arc_around(
+        &self,
+        place: Position,
+        tries: &mut Tries,
+    ) -> Result<RingArc, Trouble> {
+        if let Some(arc) = self.core.ring.borrow().arc_at(place).cloned() {
+            return Ok(arc);
+        }
+        loop {
+            match self.find(place).await {
+                Ok(arc) => return Ok(arc),
+                Err(no_ring) if tries.over() => return Err(no_ring.into()),
+                Err(_) => {
+                    tries.tried += 1;
+                    self.pause(tries.tried).await;
+                }
+            }
+        }
+    }
+
+    /// Waits until the next try is due, or gives up.
+    pub(crate) async fn or_give_up(&self, again: Again, tries: &mut Tries) -> Result<(), Trouble> {
+        tries.tried += 1;
+        match again {
+            Again::Wiser | Again::Untouched if !tries.over() => {
+                // Two that are both always wiser would chase each other.
+                if tries.tried > 3 {
+                    self.pause(tries.tried).await;
+                }
+                Ok(())
+            }
+            Again::Wiser | Again::Untouched => Err(Trouble::Contention { tried_ms: tries.ms() }),
+            Again::Later(trouble) if tries.over() => Err(trouble),
+            Again::Later(trouble) => {
+                if matches!(trouble, Trouble::NoMajority { .. }) && tries.tried.is_multiple_of(3) {
+                    // Perhaps everybody who kept the arc is gone, and others keep it now.
+                    let _ = self.walk().await;
+                }
+                self.pause(tries.tried).await;
+                Ok(())
+            }
+        }
+    }
+}
+
+/// How often and how long something has been tried.
+pub(crate) struct Tries {
+    begun: Instant,
+    limit: Duration,
+    tried: u32,
+}
+
+impl Tries {
+    pub(crate) fn new(limit_ms: u64) -> Self {
+        Self { begun: Instant::now(), limit: Duration::from_millis(limit_ms), tried: 0 }
+    }
+
+    fn over(&self) -> bool {
+        self.begun.elapsed() >= self.limit
+    }
+
+    fn ms(&self) -> u64 {
+        u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+}
+
+/// Who answered what in one round, for what to do next and for what to say when it is given up.
+pub(crate) struct Count<'a> {
+    arc: &'a RingArc,
+    ayes: usize,
+    wiser: bool,
+    /// Those who will never say yes to the same message: newer epochs and higher promises are not taken back.
+    never: usize,
+    last: String,
+    full: Option<StorageId>,
+}
+
+impl<'a> Count<'a> {
+    pub(crate) fn of(arc: &'a RingArc) -> Self {
+        Self { arc, ayes: 0, wiser: false, never: 0, last: "silence".into(), full: None }
+    }
+
+    pub(crate) fn hear<T: Transport>(
+        &mut self,
+        router: &Router<T>,
+        from: StorageId,
+        heard: &Heard,
+    ) {
+        router.take_in(self.arc, from, heard);
+        let address = || self.arc.member(from).map_or("?", |m| m.address.as_str()).to_owned();
+        match heard {
+            Ok(Ok(_)) => self.ayes += 1,
+            Ok(Err(refusal)) => {
+                if matches!(refusal, Refusal::Stale { .. } | Refusal::Refused { .. }) {
+                    self.wiser = true;
+                    self.never += 1;
+                }
+                if *refusal == Refusal::Full {
+                    self.full = Some(from);
+                }
+                self.last = format!("{}: {refusal}", address());
+            }
+            Err(
+                silence @ (Silence::Unreachable(_) | Silence::TooLate(_) | Silence::Garbled(_)),
+            ) => {
+                self.last = format!("{}: {silence}", address());
+            }
+        }
+    }
+
+    /// Whether everybody heard so far will never say yes.
+    pub(crate) fn may_be_untouched(&self) -> bool {
+        self.ayes == 0 && self.wiser && self.full.is_none()
+    }
+
+    pub(crate) fn again(self, tries: &Tries) -> Again {
+        if self.never == self.arc.members.len() {
+            return Again::Untouched;
+        }
+        if self.wiser {
+            return Again::Wiser;
+        }
+        Again::Later(match self.full {
+            Some(storage) => Trouble::Full(storage),
+            None => Trouble::NoMajority {
+                span: self.arc.span,
+                heard: self.ayes,
+                of: self.arc.members.len(),
+                tried_ms: tries.ms(),
+                last: self.last,
+            },
+        })
+    }
+}
