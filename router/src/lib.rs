@@ -116,6 +116,7 @@
 pub mod blocking;
 pub mod change;
 pub mod error;
+mod fill;
 pub mod get;
 pub mod handle;
 pub mod listing;

@@ -27,7 +27,7 @@ pub struct Listing {
 
 /// One thing to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Todo {
+pub enum Chore {
     /// Read the state of exactly this ballot from one of these and copy it to the filling member.
     Copy {
         /// The key.
@@ -48,7 +48,7 @@ pub enum Todo {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Work {
     /// What is to be done for its keys.
-    pub todo: Vec<Todo>,
+    pub chores: Vec<Chore>,
     /// How many keys it decided.
     pub keys: usize,
     /// Where the next page begins; none when this was the last.
@@ -76,7 +76,7 @@ pub fn settle(arc: &RingArc, listings: &[Listing]) -> Work {
         }
     }
     let count = keys.len();
-    let todo = keys.into_iter().filter_map(|((_, key), shown)| {
+    let chores = keys.into_iter().filter_map(|((_, key), shown)| {
         let of_full: Vec<_> = shown.iter().filter(|(from, _)| full.contains(from)).collect();
         if heard - of_full.len() >= majority {
             return None;
@@ -85,12 +85,12 @@ pub fn settle(arc: &RingArc, listings: &[Listing]) -> Work {
             of_full.iter().filter(move |(_, b)| *b == ballot).map(|(from, _)| *from)
         };
         let settled = of_full.iter().map(|(_, b)| *b).find(|b| at(*b).count() >= majority);
-        let Some(ballot) = settled else { return Some(Todo::Renew { key: key.clone() }) };
+        let Some(ballot) = settled else { return Some(Chore::Renew { key: key.clone() }) };
         let held = shown.iter().find(|(from, _)| Some(*from) == arc.filling).map(|(_, b)| *b);
         let lacks = arc.filling.is_some() && held.is_none_or(|held| held < ballot);
-        lacks.then(|| Todo::Copy { key: key.clone(), ballot, from: at(ballot).collect() })
+        lacks.then(|| Chore::Copy { key: key.clone(), ballot, from: at(ballot).collect() })
     });
-    Work { todo: todo.collect(), keys: count, next: horizon.cloned() }
+    Work { chores: chores.collect(), keys: count, next: horizon.cloned() }
 }
 
 /// The last key that all listings reach: one that breaks off says nothing about what lies behind its last row.
@@ -158,15 +158,16 @@ mod tests {
         ];
         let work = settle(&arc(4, Some(3)), &listings);
         assert_eq!((work.keys, work.next), (4, None));
-        let copy = Todo::Copy {
+        let copy = Chore::Copy {
             key: key("one"),
             ballot: ballot(7),
             from: vec![StorageId(0), StorageId(1)],
         };
         assert!(
-            work.todo.contains(&copy) && work.todo.contains(&Todo::Renew { key: key("three") })
+            work.chores.contains(&copy)
+                && work.chores.contains(&Chore::Renew { key: key("three") })
         );
-        assert_eq!(work.todo.len(), 2);
+        assert_eq!(work.chores.len(), 2);
     }
 
     /// Rule 17: never count the filling one's word.
@@ -178,16 +179,16 @@ mod tests {
             listing(2, &[("k", 7)], false),
         ];
         let work = settle(&arc(3, Some(2)), &listings);
-        assert_eq!(work.todo, [Todo::Renew { key: key("k") }], "two full members that differ");
+        assert_eq!(work.chores, [Chore::Renew { key: key("k") }], "two full members that differ");
     }
 
     #[test]
     fn with_only_a_majority_heard_they_must_be_of_one_mind() {
         let heard = |b: u64| [listing(0, &[("k", 5)], false), listing(1, &[("k", b)], false)];
-        assert_eq!(settle(&arc(3, None), &heard(5)).todo, []);
-        assert_eq!(settle(&arc(3, None), &heard(7)).todo, [Todo::Renew { key: key("k") }]);
+        assert_eq!(settle(&arc(3, None), &heard(5)).chores, []);
+        assert_eq!(settle(&arc(3, None), &heard(7)).chores, [Chore::Renew { key: key("k") }]);
         let one_shows = [listing(0, &[("k", 5)], false), listing(1, &[], false)];
-        assert_eq!(settle(&arc(3, None), &one_shows).todo, [Todo::Renew { key: key("k") }]);
+        assert_eq!(settle(&arc(3, None), &one_shows).chores, [Chore::Renew { key: key("k") }]);
     }
 
     #[test]

@@ -15,7 +15,7 @@ pub(crate) struct Cli {
     #[command(flatten)]
     pub(crate) serve: Serve,
 
-    /// Read a closed data directory from end to end, say what is there and whether it is whole, and change nothing.
+    /// Read a closed data directory from end to end, and say what is there and whether it is whole. Its data stays as it is.
     #[arg(long, value_name = "DIR")]
     pub(crate) check: Option<PathBuf>,
 

@@ -3,7 +3,7 @@
 //! One page, complete in itself: no script, no asset, nothing fetched. It is made of what [`NodeInfo`] says and of one page of
 //! keys, and nothing else, so that a test can draw any state a storage may come into.
 //!
-//! Keys, zones and addresses come from outside. They go through [`text`], which leaves no letter that HTML would obey and
+//! Keys, zones and addresses come from outside. They go through `text`, which leaves no letter that HTML would obey and
 //! none that a reader would not see.
 
 mod arcs;

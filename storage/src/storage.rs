@@ -15,7 +15,7 @@
 //! and one cell (the keys of 1/4096 of the ring). Learning an arc thus excludes every request while the chart is replaced,
 //! some microseconds; a vote excludes only the votes on neighbouring keys.
 //!
-//! Nothing is answered before what it tells of is durable: every request notes the [`Mark`](crate::store::Mark) of whatever
+//! Nothing is answered before what it tells of is durable: every request notes the [`Mark`] of whatever
 //! it wrote or read that is not durable yet, and one commit at the end covers the whole ask.
 
 mod arcs;

@@ -1,7 +1,7 @@
 //! Many keys at once. They are begun together, so those that one storage keeps travel in a few large asks; each has an
 //! outcome of its own.
 
-use super::{Ended, Ring, values};
+use super::{Ring, values};
 use crate::{
     error::{NotGot, NotSet, Trouble},
     register::Changed,
@@ -76,7 +76,7 @@ impl Ring {
             };
             stream::iter(wishes).map(change).buffered(AT_ONCE).collect::<Vec<_>>()
         });
-        changed.await.unwrap_or_else(|Ended| if_ended)
+        changed.await.unwrap_or(if_ended)
     }
 
     async fn read_many(
@@ -99,6 +99,6 @@ impl Ring {
             };
             stream::iter(keys).map(read).buffered(AT_ONCE).collect::<Vec<_>>()
         });
-        read.await.unwrap_or_else(|Ended| if_ended)
+        read.await.unwrap_or(if_ended)
     }
 }

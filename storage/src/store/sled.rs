@@ -21,7 +21,7 @@ use super::{
 use std::{
     any::Any,
     fs::{DirBuilder, File, TryLockError},
-    io,
+    io, iter,
     ops::Bound,
     os::unix::fs::DirBuilderExt,
     panic::{AssertUnwindSafe, catch_unwind},
@@ -32,7 +32,7 @@ use std::{
         mpsc::{Receiver, RecvTimeoutError, Sender, channel},
     },
     thread::{self, JoinHandle},
-    time::{Duration, Instant},
+    time::Duration,
 };
 use tokio::sync::oneshot;
 
@@ -41,14 +41,6 @@ const SEGMENT_BYTES: usize = 8 << 20;
 /// sled collects its garbage only at this beat.
 const GARBAGE_EVERY_MS: u64 = 500;
 /// How often room is looked at when nobody commits.
-/// A group this large tells that many write at once: then the next one waits until they are all there, since a flush costs
-/// much the same for six as for sixty.
-const CROWD: usize = 4;
-/// When nobody has come for so long, all are there.
-const LULL: Duration = Duration::from_micros(20);
-/// How long a group gathers at the most, and how many.
-const GATHER_AT_MOST: Duration = Duration::from_millis(1);
-const GROUP: usize = 256;
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// In sled's default tree: the number of the last group.
 const NUMBER: &[u8] = b"number";
@@ -228,7 +220,6 @@ impl Store for SledStore {
 /// The commit thread: gathers, makes durable, answers all; until it is told to end. Its last word is what became of the last group.
 fn serve(engine: &Engine, asks: &Receiver<Ask>, mut gauge: Gauge) -> Result<(), Fault> {
     let mut end = Ok(());
-    let mut crowded = false;
     loop {
         let first = match asks.recv_timeout(LOOK_EVERY) {
             Ok(ask) => ask,
@@ -239,27 +230,14 @@ fn serve(engine: &Engine, asks: &Receiver<Ask>, mut gauge: Gauge) -> Result<(), 
             }
         };
         let mut waiting = Vec::new();
-        let begun = Instant::now();
-        let next = |waited: usize| match asks.try_recv() {
-            Ok(ask) => Some(ask),
-            Err(_) if crowded && waited < GROUP && begun.elapsed() < GATHER_AT_MOST => {
-                asks.recv_timeout(LULL).ok()
+        let mut asks = iter::once(first).chain(asks.try_iter());
+        let is_last = asks.any(|ask| match ask {
+            Ask::Durable(tell) => {
+                waiting.push(tell);
+                false
             }
-            Err(_) => None,
-        };
-        let mut ask = Some(first);
-        let mut is_last = false;
-        while let Some(one) = ask {
-            match one {
-                Ask::Durable(tell) => waiting.push(tell),
-                Ask::End => {
-                    is_last = true;
-                    break;
-                }
-            }
-            ask = next(waiting.len());
-        }
-        crowded = waiting.len() >= CROWD;
+            Ask::End => true,
+        });
         engine.set_room(gauge.look());
         end = end.and_then(|()| engine.broken()).and_then(|()| engine.make_durable());
         for tell in waiting {
