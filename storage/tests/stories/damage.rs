@@ -162,3 +162,54 @@ fn in_a_plain_store_one_bad_record_is_one_bad_key() {
     assert!(is_damaged(&world.say(listing)), "a listing must not pass over it");
     assert!(matches!(world.yes(read("a", 0)), Reply::Found { shown: Some(_) }));
 }
+
+/// A missing record would look absent, and a store of its own has nobody to fill it again: nothing is answered.
+#[test]
+fn a_plain_store_that_lost_a_record_says_so_now_and_at_the_next_start() {
+    let world = World::plain();
+    for n in ["a", "b"] {
+        world.put(n, n);
+    }
+    world.disk.put(Tree::Records, &row("b"), None).unwrap();
+    (0..4_096).for_each(|_| world.storage.scrub(NOW).unwrap());
+    let look = |world: &World, name| world.storage.look(&key(name), NOW).wait().unwrap();
+    assert!(matches!(look(&world, "b"), Err(Refusal::Damaged { .. })), "while running");
+
+    let world = World::plain();
+    for n in ["a", "b"] {
+        world.put(n, n);
+    }
+    world.storage.close().unwrap();
+    let disk = world.disk.crash(Keep::Durable);
+    disk.put(Tree::Records, &row("b"), None).unwrap();
+    let after = World { storage: open(&disk), disk };
+    assert!(matches!(look(&after, "b"), Err(Refusal::Damaged { .. })), "at the next start");
+}
+
+#[test]
+fn a_plain_store_with_one_bad_record_serves_the_others_after_a_restart_too() {
+    let world = World::plain();
+    for n in ["a", "b"] {
+        world.put(n, n);
+    }
+    world.disk.flip_bit(Tree::Records, &row("b"), 300);
+    (0..4_096).for_each(|_| world.storage.scrub(NOW).unwrap());
+    let mut after = world.after_stop();
+    for _ in 0..2 {
+        let look = |name| after.storage.look(&key(name), NOW).wait().unwrap();
+        assert!(look("a").is_ok());
+        assert!(matches!(look("b"), Err(Refusal::Damaged { .. })));
+        after = after.after_stop();
+    }
+}
+
+/// Nobody can know better of a store of its own, and nobody could fill it again.
+#[test]
+fn a_plain_store_is_not_talked_into_being_damaged() {
+    let world = World::plain();
+    world.put("a", "a");
+    let ask = Ask { starts: 99, ..world.ask(vec![read("a", 0)]) };
+    let answers = world.storage.work(ask, NOW).wait().unwrap().answers;
+    assert!(matches!(answers[0], Err(Refusal::Restored { .. })));
+    assert!(world.read("a", 0).is_some());
+}

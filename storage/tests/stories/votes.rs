@@ -76,6 +76,11 @@ fn no_vote_of_an_arc_is_shown_before_it_is_durable() {
         Request::Learn { arcs: vec![arc(4, &[1, 2, 3])] },
         read("k", 4),
         Request::Hello,
+        // What the refusals show is the new arc.
+        read("k", 3),
+        prepare("k", ballot(3, 1)),
+        Request::Tally { span: arc(3, &[1]).span, epoch: 3 },
+        Request::PrepareDecree { arc: arc(3, &[1, 2, 3]), ballot: ballot(3, 2) },
     ];
     for request in votes {
         let mut answer = Box::pin(world.storage.answer(world.ask(vec![request.clone()]), NOW));
@@ -245,6 +250,34 @@ fn the_answers_to_one_ask_have_a_limit() {
     let heads = Request::Read { key: key("k"), epoch: 3, show: Show::Header };
     let answers = world.storage.work(world.ask(vec![heads; 100]), NOW).wait().unwrap().answers;
     assert!(answers.iter().all(Result::is_ok), "headers are small");
+}
+
+#[test]
+fn of_requests_that_read_much_only_so_many_are_answered_at_once() {
+    let world = World::member();
+    let list = Request::List { span: arc(3, &[1]).span, epoch: 3, after: None, limit: 10 };
+    let mut many = vec![list; 100];
+    many.push(read("k", 3));
+    let answers = world.storage.work(world.ask(many), NOW).wait().unwrap().answers;
+    assert!(answers[..limits::ASK_LONG].iter().all(Result::is_ok));
+    assert!(answers[limits::ASK_LONG..100].iter().all(|a| *a == Err(Refusal::TooMuch)));
+    assert!(answers[100].is_ok(), "others are not held up by them");
+}
+
+#[test]
+fn a_request_that_contradicts_itself_does_nothing() {
+    let world = World::founder();
+    let b = ballot(1, 0);
+    let twice = vec![Dead { key: key("k"), ballot: b }; 2];
+    assert!(matches!(world.no(Request::Drop { epoch: 1, dead: twice }), Refusal::Malformed(_)));
+    let from_the_future = Request::Change {
+        key: key("k"),
+        ballot: b,
+        id: ballot(1, 1),
+        now_ms: NOW,
+        operation: delete(),
+    };
+    assert!(matches!(world.no(from_the_future), Refusal::Malformed(_)));
 }
 
 #[test]
