@@ -9,7 +9,7 @@ use sdht_tests::{
     wait_until,
 };
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     pin::Pin,
     sync::{
         Arc,
@@ -179,18 +179,30 @@ fn a_ring_changes_under_load_and_nobody_notices() {
     let writers = (0..4).map(|writer| {
         let (ring, stop, done) = (ring.clone(), stop.clone(), done.clone());
         thread::spawn(move || {
-            let mut last = BTreeMap::new();
+            let (mut last, mut doubtful) = (BTreeMap::new(), BTreeSet::new());
             for turn in 0_u64.. {
                 if stop.load(Ordering::Relaxed) {
                     break;
                 }
                 let key = format!("{writer}/{}", turn % 50);
+                if doubtful.contains(&key) {
+                    continue;
+                }
                 // What this writer alone writes is what it reads.
                 assert_eq!(ring.get::<u64>(&key).unwrap(), last.get(&key).copied(), "{key}");
-                ring.set(&key, &turn).unwrap();
-                last.insert(key, turn);
+                match ring.set(&key, &turn) {
+                    Ok(_) => drop(last.insert(key, turn)),
+                    // A try that was half taken when the arc changed may still take effect at any time: nobody can tell, the
+                    // error says so, and this key proves nothing any more.
+                    Err(NotSet::Unknown { .. }) => {
+                        last.remove(&key);
+                        doubtful.insert(key);
+                    }
+                    Err(why) => panic!("{why}"),
+                }
                 done.fetch_add(1, Ordering::Relaxed);
             }
+            assert!(doubtful.len() <= 5, "too many outcomes unknown: {doubtful:?}");
             last
         })
     });
