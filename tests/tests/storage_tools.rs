@@ -54,7 +54,7 @@ fn what_is_exported_from_one_storage_is_served_by_another() {
     says(&imported, "300 records");
     let again = tool(&["import", "--data", text(&copy)], Some(&archive));
     assert!(!again.status.success());
-    says(&again, "left as it was");
+    says(&again, "left as it is");
 
     let other = Launch::on(&copy).serve();
     for n in 0..300 {
