@@ -32,11 +32,15 @@ pub(crate) async fn rate(
         let (store, begun, done, over) = (store.clone(), begun.clone(), done.clone(), over.clone());
         async move {
             while !over.get() {
-                let number = begun.replace(begun.get() + 1) % keys;
+                let turn = begun.replace(begun.get() + 1);
+                let number = turn % keys;
+                // Never what is there already: sled writes nothing then.
+                let mut value = [b'v'; VALUE_BYTES];
+                value[..8].copy_from_slice(&u64::to_be_bytes(turn));
                 // Where a record of this key lies in a storage: in ring order, which is no order of names.
                 let name = key(number);
                 let row = [&Position::of(&name).0.to_be_bytes()[..], name.as_bytes()].concat();
-                store.put(Tree::Records, &row, Some(&[b'v'; VALUE_BYTES]))?;
+                store.put(Tree::Records, &row, Some(&value))?;
                 store.commit().await?;
                 done.set(done.get() + 1);
             }
