@@ -4,6 +4,7 @@
 //! The service manager, or whoever started the process, starts it again.
 
 use minor_storage::{
+    http::now_ms,
     storage::{Durability, Storage, Tended},
     store::Fault,
 };
@@ -14,7 +15,7 @@ use std::{
         mpsc::{Receiver, RecvTimeoutError, Sender, channel},
     },
     thread::{self, JoinHandle},
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::Duration,
 };
 
 /// How often something is done.
@@ -78,8 +79,4 @@ fn give_up(fault: &Fault) -> ! {
         "minor-storage: {fault}; it stops at once and tries nothing again. What was acknowledged is kept; see to the disk, then start it again"
     );
     process::exit(1)
-}
-
-fn now_ms() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)
 }

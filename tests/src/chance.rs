@@ -26,6 +26,26 @@ impl Chance {
         self.bits() % end
     }
 
+    /// A place in something of this length.
+    pub fn index(&mut self, length: usize) -> usize {
+        self.below(length as u64) as usize
+    }
+
+    /// True once in `times`.
+    pub fn once_in(&mut self, times: usize) -> bool {
+        self.index(times) == 0
+    }
+
+    /// So many bytes of any kind.
+    pub fn bytes(&mut self, count: usize) -> Vec<u8> {
+        (0..count).map(|_| self.bits() as u8).collect()
+    }
+
+    /// One of these, as it stands there.
+    pub fn one_of<'a, T: ?Sized>(&mut self, choices: &[&'a T]) -> &'a T {
+        choices[self.index(choices.len())]
+    }
+
     /// True so many times in a thousand.
     pub fn chance(&mut self, permille: u64) -> bool {
         self.below(1_000) < permille
@@ -33,13 +53,13 @@ impl Chance {
 
     /// One of these.
     pub fn pick<'a, T>(&mut self, choices: &'a [T]) -> &'a T {
-        &choices[self.below(choices.len() as u64) as usize]
+        &choices[self.index(choices.len())]
     }
 
     /// Puts them in any order, each as likely as the next.
     pub fn shuffle<T>(&mut self, things: &mut [T]) {
         for end in (2..=things.len()).rev() {
-            things.swap(end - 1, self.below(end as u64) as usize);
+            things.swap(end - 1, self.index(end));
         }
     }
 }

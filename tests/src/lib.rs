@@ -1,6 +1,6 @@
 //! The proofs: what is claimed of a storage is shown with real processes, real sockets and real disks.
 //!
-//! [`process`] starts, kills and restarts storages, [`http`] speaks to them without hiding a byte, [`seed`] draws what must
+//! [`process`] starts, kills and restarts storages, [`http`] speaks to them without hiding a byte, [`chance`] draws what must
 //! look like chance and yet can be drawn again, [`history`] judges whether one register can have answered so. What is proved
 //! stands in `tests/`, one file per matter.
 //!
@@ -19,7 +19,6 @@ pub mod chance;
 pub mod history;
 pub mod http;
 pub mod process;
-pub mod seed;
 pub mod simulation;
 
 use std::{

@@ -10,10 +10,10 @@ use minor_protocol::{
     record::{Content, Header, State},
 };
 use sdht_tests::{
+    chance::Chance,
     http::{Call, Connection, target},
     number,
     process::{Launch, Process, fresh},
-    seed::Seed,
 };
 use std::{
     collections::HashMap,
@@ -65,7 +65,7 @@ fn the_check_itself_tells_a_lost_write_from_one_in_doubt() {
 #[test]
 fn what_was_acknowledged_survives_kill_9() {
     let rounds = number("ROUNDS", 5);
-    let mut seed = Seed(number("SEED", 1));
+    let mut seed = Chance::new(number("SEED", 1));
     let (_dir, mut storage) = fresh();
     let clock = AtomicU64::new(1);
     let mut settled = Ledger::new();
@@ -125,7 +125,7 @@ fn write_until_killed(
             .into_iter()
             .enumerate()
             .map(|(writer, connection)| {
-                let seed = Seed(round << 8 | writer as u64);
+                let seed = Chance::new(round << 8 | writer as u64);
                 let killed = &killed;
                 scope.spawn(move || write(connection, seed, round, writer, clock, killed))
             })
@@ -145,7 +145,7 @@ fn write_until_killed(
 /// One writer, until its connection breaks.
 fn write(
     mut connection: Connection,
-    mut seed: Seed,
+    mut seed: Chance,
     round: u64,
     writer: usize,
     clock: &AtomicU64,
@@ -155,7 +155,7 @@ fn write(
     for count in 0.. {
         let own = format!("own/{round}/{writer}/{count}");
         let shared = || format!("shared/{}", count % SHARED_KEYS);
-        let (key, value) = match seed.below(8) {
+        let (key, value) = match seed.index(8) {
             0..4 => (own, Some(seed.bits())),
             4..7 => (shared(), Some(seed.bits())),
             _ => (shared(), None),

@@ -6,10 +6,10 @@
 //! may not miss one without a word.
 
 use sdht_tests::{
+    chance::Chance,
     http::{Call, Connection, target},
     number,
     process::{Launch, Process, fresh},
-    seed::Seed,
     wait_until,
 };
 use std::{
@@ -47,7 +47,7 @@ fn one_turned_bit_is_never_served() {
     let original = dir.path().join("data");
     assert_eq!(verdict_on(&original, &expected, |_| {}), Verdict::Whole, "unharmed");
 
-    let mut seed = Seed(number("SEED", 1));
+    let mut seed = Chance::new(number("SEED", 1));
     let flips = number("FLIPS", 20);
     let (mut whole, mut said) = (0, 0);
     for flip in 1..=flips {
@@ -106,14 +106,14 @@ fn cut_every_file(how_ended: &str, original: &Path, expected: &Expected) {
 
 /// Puts, replaces and deletes, and says what every key must show now.
 fn fill(storage: &Process) -> Expected {
-    let mut seed = Seed(42);
+    let mut seed = Chance::new(42);
     let mut connection = storage.connect();
     let mut expected = Expected::new();
     let mut calls = vec![];
     for _ in 0..3_000 {
-        let key = format!("key/{}", seed.below(1_500));
+        let key = format!("key/{}", seed.index(1_500));
         let value = (!seed.once_in(6)).then(|| {
-            let length = seed.below(1_000);
+            let length = seed.index(1_000);
             seed.bytes(length)
         });
         calls.push(match &value {
@@ -226,23 +226,23 @@ fn copy_tree(from: &Path, to: &Path) {
 }
 
 /// A bit to turn: mostly of the log, else of any other file, and rarely within the zeros that no one has written to yet.
-fn draw_bit(tree: &Path, seed: &mut Seed) -> (PathBuf, u64, usize) {
+fn draw_bit(tree: &Path, seed: &mut Chance) -> (PathBuf, u64, usize) {
     let (logs, others): (Vec<_>, Vec<_>) = files(tree)
         .into_iter()
         .filter(|file| fs::metadata(tree.join(file)).unwrap().len() > 0)
         .partition(|file| file.ends_with("db"));
-    let choices = if seed.below(4) > 0 { &logs } else { &others };
-    let file = choices[seed.below(choices.len())].clone();
+    let choices = if seed.index(4) > 0 { &logs } else { &others };
+    let file = choices[seed.index(choices.len())].clone();
     let bytes = fs::read(tree.join(&file)).unwrap();
-    let mut at = seed.below(bytes.len());
+    let mut at = seed.index(bytes.len());
     for _ in 0..1_000 {
         let around = &bytes[at.saturating_sub(32)..(at + 32).min(bytes.len())];
         if around.iter().any(|byte| *byte != 0) {
             break;
         }
-        at = seed.below(bytes.len());
+        at = seed.index(bytes.len());
     }
-    (file, at as u64, seed.below(8))
+    (file, at as u64, seed.index(8))
 }
 
 fn turn_bit(file: &Path, at: u64, bit: usize) {

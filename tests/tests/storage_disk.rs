@@ -3,10 +3,10 @@
 use rustix::fs::statvfs;
 use sdht_tests::{
     SmallDisk,
+    chance::Chance,
     http::{Call, Connection, target},
     number,
     process::{Launch, Process},
-    seed::Seed,
     skip, skip_but_in_ci, wait_until,
 };
 use std::{
@@ -110,7 +110,7 @@ fn a_full_disk_refuses_writes_serves_the_rest_and_recovers() {
             Err(why) => return skip(&why),
         };
         let mut storage = Launch::on(&place.join("data")).serve();
-        let mut shelf = Shelf { seed: Seed(trial), kept: BTreeMap::new() };
+        let mut shelf = Shelf { seed: Chance::new(trial), kept: BTreeMap::new() };
         (0..100).for_each(|n| assert_eq!(shelf.put(&mut storage.connect(), n), 201));
         let filler = place.join("filler");
         fill(&filler, &place);
@@ -156,7 +156,7 @@ fn fill(filler: &Path, place: &Path) {
 
 /// What was put and acknowledged.
 struct Shelf {
-    seed: Seed,
+    seed: Chance,
     kept: BTreeMap<u64, Vec<u8>>,
 }
 

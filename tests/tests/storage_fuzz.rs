@@ -7,10 +7,10 @@ mod malformed;
 
 use minor_protocol::{Answers, Ask, Refusal, Request, StorageId, wire};
 use sdht_tests::{
+    chance::Chance,
     http::{Call, Connection},
     number,
     process::{Process, fresh},
-    seed::Seed,
 };
 use std::{
     io::{ErrorKind, Read, Write},
@@ -43,7 +43,7 @@ fn nothing_malformed_makes_it_panic_fail_or_grow() {
                         if n >= to {
                             break;
                         }
-                        send(&storage, &mut to_ask, Seed(seed << 40 | n), n, id);
+                        send(&storage, &mut to_ask, Chance::new(seed << 40 | n), n, id);
                     }
                 });
             }
@@ -71,7 +71,7 @@ fn nothing_malformed_makes_it_panic_fail_or_grow() {
 }
 
 /// The `n`-th malformed request: every fourth is CBOR.
-fn send(storage: &Process, to_ask: &mut Connection, mut seed: Seed, n: u64, id: StorageId) {
+fn send(storage: &Process, to_ask: &mut Connection, mut seed: Chance, n: u64, id: StorageId) {
     if n % 4 == 3 {
         let body = malformed::ask(&mut seed, id);
         send_ask(storage, to_ask, &body, n);

@@ -199,6 +199,6 @@ pub fn asked_to_stop() -> io::Result<impl Future<Output = ()> + Send + 'static> 
 }
 
 /// The time by this machine's clock.
-fn now_ms() -> u64 {
+pub fn now_ms() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)
 }

@@ -202,6 +202,7 @@ impl Scenario {
 }
 
 /// One run on its way.
+#[derive(Clone)]
 struct Run {
     scenario: Scenario,
     world: Rc<World>,

@@ -6,7 +6,7 @@ use minor_protocol::{
     message::{Dead, PlainRecords, Proposed, Show},
     wire,
 };
-use sdht_tests::seed::Seed;
+use sdht_tests::chance::Chance;
 
 const METHODS: [&str; 9] =
     ["GET", "PUT", "DELETE", "HEAD", "POST", "OPTIONS", "TRACE", "CONNECT", "BREW"];
@@ -96,10 +96,10 @@ const CHUNKS: [&str; 10] = [
 ];
 
 /// Bytes to be sent on a connection of their own.
-pub(crate) fn http(seed: &mut Seed, port: u16) -> Vec<u8> {
-    match seed.below(9) {
+pub(crate) fn http(seed: &mut Chance, port: u16) -> Vec<u8> {
+    match seed.index(9) {
         0 => {
-            let count = seed.below(2_000);
+            let count = seed.index(2_000);
             seed.bytes(count)
         }
         1 => request_line(seed),
@@ -111,7 +111,7 @@ pub(crate) fn http(seed: &mut Seed, port: u16) -> Vec<u8> {
         }
         4 => {
             let mut request = odd_request(seed, port, &["transfer-encoding"]);
-            (0..seed.below(6)).for_each(|_| request.extend(seed.one_of(&CHUNKS).bytes()));
+            (0..seed.index(6)).for_each(|_| request.extend(seed.one_of(&CHUNKS).bytes()));
             request
         }
         5 => {
@@ -121,7 +121,7 @@ pub(crate) fn http(seed: &mut Seed, port: u16) -> Vec<u8> {
         }
         6 => {
             let mut request = proper_request(seed, port);
-            request.truncate(seed.below(request.len()));
+            request.truncate(seed.index(request.len()));
             request
         }
         7 => {
@@ -133,7 +133,7 @@ pub(crate) fn http(seed: &mut Seed, port: u16) -> Vec<u8> {
     }
 }
 
-fn request_line(seed: &mut Seed) -> Vec<u8> {
+fn request_line(seed: &mut Chance) -> Vec<u8> {
     let space = seed.one_of(&[" ", "  ", "\t", ""]);
     let version =
         seed.one_of(&["HTTP/1.1", "HTTP/1.0", "HTTP/2.0", "HTTP/9.9", "http/1.1", "", "PRI"]);
@@ -142,38 +142,38 @@ fn request_line(seed: &mut Seed) -> Vec<u8> {
     format!("{method}{space}{target}{space}{version}{end}host: localhost{end}{end}").into_bytes()
 }
 
-fn large_head(seed: &mut Seed, port: u16) -> Vec<u8> {
-    let mut text = format!("GET /v1/kv/{}", "k".repeat(seed.below(3_000)));
-    text += &"/x".repeat(if seed.once_in(4) { seed.below(60_000) } else { 0 });
+fn large_head(seed: &mut Chance, port: u16) -> Vec<u8> {
+    let mut text = format!("GET /v1/kv/{}", "k".repeat(seed.index(3_000)));
+    text += &"/x".repeat(if seed.once_in(4) { seed.index(60_000) } else { 0 });
     text += &format!(" HTTP/1.1\r\nhost: localhost:{port}\r\n");
     if seed.once_in(2) {
-        let (name, value) = (seed.below(9_000), seed.below(200_000));
+        let (name, value) = (seed.index(9_000), seed.index(200_000));
         text += &format!("{}: {}\r\n", "n".repeat(1 + name), "v".repeat(value));
     } else {
-        (0..seed.below(3_000)).for_each(|n| text += &format!("x-{n}: {n}\r\n"));
+        (0..seed.index(3_000)).for_each(|n| text += &format!("x-{n}: {n}\r\n"));
     }
     (text + "\r\n").into_bytes()
 }
 
 /// A request with odd headers, these among them.
-fn odd_request(seed: &mut Seed, port: u16, names: &[&str]) -> Vec<u8> {
+fn odd_request(seed: &mut Chance, port: u16, names: &[&str]) -> Vec<u8> {
     let (method, target) = (seed.one_of(&METHODS), seed.one_of(&TARGETS));
     let mut text = format!("{method} {target} HTTP/1.1\r\n");
     if !seed.once_in(8) {
         text += &format!("host: localhost:{port}\r\n");
     }
-    let more: Vec<_> = (0..seed.below(4)).map(|_| seed.one_of(&NAMES)).collect();
+    let more: Vec<_> = (0..seed.index(4)).map(|_| seed.one_of(&NAMES)).collect();
     for name in names.iter().chain(&more) {
         text += &format!("{name}: {}\r\n", seed.one_of(&VALUES));
     }
     (text + "\r\n").into_bytes()
 }
 
-fn proper_request(seed: &mut Seed, port: u16) -> Vec<u8> {
+fn proper_request(seed: &mut Chance, port: u16) -> Vec<u8> {
     let head = format!("HTTP/1.1\r\nhost: localhost:{port}\r\n");
     let method = seed.one_of(&["GET", "PUT", "DELETE", "HEAD"]);
     if method == "PUT" {
-        let value = "v".repeat(seed.below(200));
+        let value = "v".repeat(seed.index(200));
         let length = value.len();
         format!("PUT /v1/kv/k {head}content-length: {length}\r\n\r\n{value}").into_bytes()
     } else {
@@ -182,15 +182,15 @@ fn proper_request(seed: &mut Seed, port: u16) -> Vec<u8> {
 }
 
 /// Changes, drops, doubles and inserts a few bytes.
-fn twist(bytes: &mut Vec<u8>, seed: &mut Seed) {
-    for _ in 0..=seed.below(4) {
+fn twist(bytes: &mut Vec<u8>, seed: &mut Chance) {
+    for _ in 0..=seed.index(4) {
         if bytes.is_empty() {
             return;
         }
-        let at = seed.below(bytes.len());
-        let to = at + seed.below((bytes.len() - at).min(16));
-        match seed.below(5) {
-            0 => bytes[at] ^= 1 << seed.below(8),
+        let at = seed.index(bytes.len());
+        let to = at + seed.index((bytes.len() - at).min(16));
+        match seed.index(5) {
+            0 => bytes[at] ^= 1 << seed.index(8),
             1 => bytes[at] = seed.bits() as u8,
             2 => drop(bytes.drain(at..to)),
             3 => {
@@ -203,30 +203,30 @@ fn twist(bytes: &mut Vec<u8>, seed: &mut Seed) {
 }
 
 /// The body of an ask to the storage of this id.
-pub(crate) fn ask(seed: &mut Seed, id: StorageId) -> Vec<u8> {
-    match seed.below(8) {
+pub(crate) fn ask(seed: &mut Chance, id: StorageId) -> Vec<u8> {
+    match seed.index(8) {
         0 => {
-            let count = seed.below(300);
+            let count = seed.index(300);
             seed.bytes(count)
         }
         1 => {
             // Arrays, maps and tags within each other; within a field that nobody knows, too.
-            let opener = [0x81_u8, 0xa1, 0xc1, 0x9f, 0xbf][seed.below(5)];
+            let opener = [0x81_u8, 0xa1, 0xc1, 0x9f, 0xbf][seed.index(5)];
             let mut bytes = if seed.once_in(2) { vec![0xa1, 0x61, b'x'] } else { vec![] };
-            bytes.resize(bytes.len() + seed.below(100_000), opener);
+            bytes.resize(bytes.len() + seed.index(100_000), opener);
             bytes
         }
         2 => {
             // Somewhere in a proper ask, a claim to 2^60 elements or bytes.
             let mut bytes = wire::encode(&proper_ask(seed, id));
-            let at = seed.below(bytes.len());
-            let major = [0x5b_u8, 0x7b, 0x9b, 0xbb][seed.below(4)];
+            let at = seed.index(bytes.len());
+            let major = [0x5b_u8, 0x7b, 0x9b, 0xbb][seed.index(4)];
             bytes.splice(at..at, [major, 0x10, 0, 0, 0, 0, 0, 0, 0]);
             bytes
         }
         3 => {
             let mut bytes = wire::encode(&proper_ask(seed, id));
-            bytes.truncate(seed.below(bytes.len()));
+            bytes.truncate(seed.index(bytes.len()));
             bytes
         }
         // Proper in form, wild in content.
@@ -239,20 +239,20 @@ pub(crate) fn ask(seed: &mut Seed, id: StorageId) -> Vec<u8> {
     }
 }
 
-fn proper_ask(seed: &mut Seed, id: StorageId) -> Ask {
+fn proper_ask(seed: &mut Chance, id: StorageId) -> Ask {
     let storage = if seed.once_in(8) { None } else { Some(id) };
     let ring = seed.once_in(2).then_some(RingId(9));
-    let requests = (0..seed.below(4)).map(|_| request(seed, id)).collect();
+    let requests = (0..seed.index(4)).map(|_| request(seed, id)).collect();
     Ask { storage, ring, starts: wild(seed) % 2, requests }
 }
 
 /// A number that is likely to be a border of something.
-fn wild(seed: &mut Seed) -> u64 {
-    [0, 1, 2, 1 << 16, 1 << 32, 1 << 48, u64::MAX - 1, u64::MAX, seed.bits()][seed.below(9)]
+fn wild(seed: &mut Chance) -> u64 {
+    [0, 1, 2, 1 << 16, 1 << 32, 1 << 48, u64::MAX - 1, u64::MAX, seed.bits()][seed.index(9)]
 }
 
-fn request(seed: &mut Seed, id: StorageId) -> Request {
-    let key = Key::new(format!("{}", seed.below(20))).expect("a number is a key");
+fn request(seed: &mut Chance, id: StorageId) -> Request {
+    let key = Key::new(format!("{}", seed.index(20))).expect("a number is a key");
     let ballot = Ballot {
         epoch: wild(seed),
         clock: Moment(wild(seed)),
@@ -272,7 +272,7 @@ fn request(seed: &mut Seed, id: StorageId) -> Request {
         sealed: None,
     };
     let limit = wild(seed) as u32;
-    match seed.below(15) {
+    match seed.index(15) {
         0 => Request::Hello,
         1 => Request::Prepare { key, ballot, show: Show::Whole },
         2 => Request::Accept { key, ballot, state: Proposed::State(State::default()) },

@@ -68,7 +68,7 @@ impl Run {
 
     /// Somebody who changes the ring, and now and then dies in the middle of it.
     pub(super) fn operator(&self) -> JoinHandle<()> {
-        let seeds = Self { ..self.clone_parts() };
+        let seeds = self.clone();
         let world = Rc::clone(&self.world);
         spawn_local(async move {
             loop {
@@ -124,17 +124,6 @@ impl Run {
                 sleep(Duration::from_millis(world.below(seeds.scenario.rest_ms.1))).await;
             }
         })
-    }
-
-    fn clone_parts(&self) -> Self {
-        Self {
-            scenario: self.scenario,
-            world: Rc::clone(&self.world),
-            histories: Rc::clone(&self.histories),
-            next_value: Rc::clone(&self.next_value),
-            report: Rc::clone(&self.report),
-            wrong: Rc::clone(&self.wrong),
-        }
     }
 
     /// One host after another has an accident, and is well again after a while.
