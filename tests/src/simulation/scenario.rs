@@ -26,7 +26,7 @@ use tokio::{
     time::{Duration, sleep},
 };
 
-mod actors;
+pub(super) mod actors;
 
 use actors::key;
 

@@ -186,8 +186,8 @@ pub(super) fn key(n: u64) -> Key {
 }
 
 /// Asks one thing; none if it was refused and surely not done.
-async fn operate(
-    router: &SimulatedRouter,
+pub(in crate::simulation) async fn operate<T: sdht::transport::Transport>(
+    router: &Router<T>,
     world: &World,
     key: &Key,
     kind: Kind,
