@@ -112,8 +112,8 @@ impl<T: Transport> Router<T> {
         let (mut listings, mut count) = (vec![], Count::of(arc));
         while let Some((from, heard)) = answers.next().await {
             count.hear(self, from, &heard);
-            if let Ok(Ok(Reply::Listed { rows, more })) = heard {
-                listings.push(Listing { from, rows, more });
+            if let Ok(Ok(Reply::Listed { rows, more, swept })) = heard {
+                listings.push(Listing { from, rows, more, swept });
             }
             if listings.len() >= arc.majority() {
                 return Ok(decide(span, arc.majority(), &listings, self.now_ms()));
@@ -153,7 +153,7 @@ mod tests {
         };
         let mut rows: Vec<Row> = rows.iter().map(row).collect();
         rows.sort_by_key(|r| r.key.position());
-        Listing { from: StorageId(from), rows, more }
+        Listing { from: StorageId(from), rows, more, swept: Ballot::ZERO }
     }
 
     fn names(keys: &[Key]) -> Vec<&str> {

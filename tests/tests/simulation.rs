@@ -3,7 +3,10 @@
 
 use sdht_tests::{
     number,
-    simulation::scenario::{Report, Scenario},
+    simulation::{
+        scenario::{Report, Scenario},
+        stories::a_first_write_while_a_newcomer_comes,
+    },
 };
 use std::{
     collections::BTreeMap,
@@ -94,6 +97,14 @@ fn the_same_seed_gives_the_same_run() {
         let (one, two) =
             (Scenario::drawn(seed).run().unwrap(), Scenario::drawn(seed).run().unwrap());
         assert_eq!((one.trace, one.counted, one.answered), (two.trace, two.counted, two.answered));
+    }
+}
+
+/// Issue 3: no request fails that had a majority.
+#[test]
+fn a_first_write_is_done_although_the_arc_gains_a_member_in_the_middle_of_it() {
+    for filled in [false, true] {
+        a_first_write_while_a_newcomer_comes(filled).unwrap_or_else(|why| panic!("{why}"));
     }
 }
 

@@ -6,7 +6,7 @@ use super::{
 };
 
 /// Every rule that can be switched off, and what its absence means.
-pub const MUTANTS: [(&str, &str); 20] = [
+pub const MUTANTS: [(&str, &str); 21] = [
     ("M1", "ballots are compared without the epoch in first place"),
     ("M2", "a change prepares in one epoch and has its state accepted in the next"),
     ("M3", "storages answer for whatever epoch they are asked about"),
@@ -27,6 +27,7 @@ pub const MUTANTS: [(&str, &str); 20] = [
     ("M18", "a dropped tombstone does not raise the floor"),
     ("M19", "a storage that drops a tombstone forgets what it promised for the key"),
     ("M20", "a storage answers before what it tells of is durable"),
+    ("M21", "a member that is filled is not told how far the others have dropped dead records"),
 ];
 
 /// A scenario in which this mutant's harm is likely.

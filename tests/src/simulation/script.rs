@@ -39,6 +39,8 @@ pub enum Fate {
     ComesLater,
     /// It comes, and its answer when the post is released.
     AnswerComesLater,
+    /// It comes, and its answer never does.
+    AnswerLost,
 }
 
 type Judge = Box<dyn Fn(usize, &Request) -> Fate>;
@@ -63,10 +65,15 @@ impl Post {
         self.judged(move |host, _| if hosts.contains(&host) { Fate::Lost } else { Fate::Comes });
     }
 
+    /// Whatever waits comes now.
+    pub fn released(&self) {
+        self.released.notify_waiters();
+    }
+
     /// Whatever waits comes now, and everything else as well.
     pub fn release(&self) {
         self.without(&[]);
-        self.released.notify_waiters();
+        self.released();
     }
 }
 
@@ -85,13 +92,17 @@ impl Transport for Post {
                     return Err(Silence::TooLate(50));
                 }
                 Fate::ComesLater => post.released.notified().await,
-                Fate::Comes | Fate::AnswerComesLater => {}
+                Fate::Comes | Fate::AnswerComesLater | Fate::AnswerLost => {}
             }
             let answers = post.carrier.ask(&address, ask).await;
-            if fate == Fate::AnswerComesLater {
-                post.released.notified().await;
+            match fate {
+                Fate::AnswerLost => Err(Silence::TooLate(50)),
+                Fate::AnswerComesLater => {
+                    post.released.notified().await;
+                    answers
+                }
+                _ => answers,
             }
-            answers
         }
         .boxed_local()
     }
@@ -145,7 +156,7 @@ impl Script {
             judge: Rc::new(RefCell::new(Box::new(|_, _| Fate::Comes))),
             released: Rc::default(),
         };
-        let patience = Patience { operation_ms: 1_000, step_ms: 5_000 };
+        let patience = Patience { operation_ms: 5_000, step_ms: 5_000 };
         let process = self.tellers.get();
         self.tellers.set(process + 1);
         let router = Router::new(post.clone(), vec![self.world.address(0)], patience);

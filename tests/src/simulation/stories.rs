@@ -4,10 +4,10 @@
 //! its mutant the key answers as no register could.
 
 use super::script::{Fate, Script, play, set, set_absent};
-use crate::history::Kind;
+use crate::history::{Kind, Outcome};
 use minor_protocol::{Decree, Expect, Request};
 use sdht::plan::First;
-use std::rc::Rc;
+use std::{cell::Cell, rc::Rc};
 use tokio::task::spawn_local;
 
 /// The story of a mutant, if it has one.
@@ -18,6 +18,7 @@ pub fn story_of(mutant: &str) -> Option<fn() -> Result<(), String>> {
         "M3" => Some(|| play(3, a_router_that_missed_two_changes)),
         "M6" => Some(|| play(3, an_old_accept_meets_a_forgotten_promise)),
         "M14" => Some(|| play(3, one_who_left_unawares_comes_back)),
+        "M21" => Some(|| play(2, a_retry_comes_after_all_who_knew_of_it_have_left)),
         _ => None,
     }
 }
@@ -169,4 +170,73 @@ async fn one_who_left_unawares_comes_back(script: Rc<Script>) -> Result<(), Stri
     reader.post.without(&[B]);
     script.ask(&reader, Kind::Get).await.ok_or("the reading was refused")?;
     Ok(())
+}
+
+/// Rules 8 and 17. A keeps the arc alone and sets the key, but the answer is lost, and so is, for a while, the second try.
+/// Meanwhile the value is seen, deleted and swept, B is filled, and A leaves. Nothing is left at B but what it was told of the
+/// sweep: without that, the second try would set the key again.
+async fn a_retry_comes_after_all_who_knew_of_it_have_left(
+    script: Rc<Script>,
+) -> Result<(), String> {
+    let operator = script.founded(1).await?;
+    script.enter(B).await?;
+    let slow = script.teller(0);
+    slow.router.remember(&operator.router.arcs());
+    let first = Cell::new(true);
+    slow.post.judged(move |_, _| if first.take() { Fate::AnswerLost } else { Fate::ComesLater });
+    let (asking, its) = (Rc::clone(&script), slow.clone());
+    let asked = spawn_local(async move { asking.ask(&its, set(1)).await });
+    tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+
+    script.ask(&operator, Kind::Get).await.ok_or("the reading was refused")?;
+    let delete = Kind::Delete { expect: Expect::Anything };
+    script.ask(&operator, delete).await.ok_or("the deletion was refused")?;
+    let swept = operator.router.sweep(&script.arc(&operator)?).await;
+    if swept.map_err(|why| why.to_string())? != 1 {
+        return Err("the tombstone was not swept".into());
+    }
+    let grow = Decree::Grow { member: script.member(B), place: 1 };
+    script.step(&operator, First::Teach, grow).await?;
+    let gone = Decree::Shrink { storage: script.member(A).storage };
+    script.step(&operator, First::Sync, gone).await?;
+
+    slow.post.release();
+    asked.await.map_err(|why| why.to_string())?;
+    script.ask(&operator, Kind::Get).await.ok_or("the last reading was refused")?;
+    Ok(())
+}
+
+/// A key that never was is set. A alone takes it and falls silent; before the second try D comes, is filled, or not yet, and
+/// knows nothing. A majority answers at every moment, nothing was ever dropped, and so the set must be done.
+pub fn a_first_write_while_a_newcomer_comes(filled: bool) -> Result<(), String> {
+    play(4, |script| async move {
+        let operator = script.ring(3).await?;
+        script.enter(D).await?;
+        let writer = script.teller(0);
+        writer.router.remember(&operator.router.arcs());
+        let accepts = Cell::new(0);
+        writer.post.judged(move |host, request| match request {
+            Request::Accept { .. } if host == A && accepts.replace(1) == 0 => Fate::AnswerLost,
+            Request::Accept { .. } if host != A => Fate::Lost,
+            Request::Prepare { .. } if accepts.get() == 0 => Fate::Comes,
+            Request::Prepare { .. } if host != A => Fate::ComesLater,
+            _ => Fate::Lost,
+        });
+        let (asking, its) = (Rc::clone(&script), writer.clone());
+        let asked = spawn_local(async move { asking.ask(&its, set(1)).await });
+        tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+
+        operator.post.without(&[A]);
+        let grow = Decree::Grow { member: script.member(D), place: 3 };
+        script.step(&operator, First::Teach, grow).await?;
+        if filled {
+            script.step(&operator, First::Sync, Decree::Filled).await?;
+        }
+        writer.post.without(&[A]);
+        writer.post.released();
+        match asked.await.map_err(|why| why.to_string())? {
+            Some(Outcome::Answered { .. }) => Ok(()),
+            other => Err(format!("a majority answered, and yet: {other:?}")),
+        }
+    })
 }
