@@ -190,10 +190,14 @@ impl Script {
 
     /// A storage comes into the ring, and keeps nothing of it yet.
     pub async fn enter(&self, host: usize) -> Result<(), String> {
+        self.tell(host, Request::Enter { ring: RING, plain: PlainRecords::Refuse }).await
+    }
+
+    /// A message that somebody sent once comes to a storage.
+    pub async fn tell(&self, host: usize, request: Request) -> Result<(), String> {
         let storage = self.world.storage(host).ok_or("it is down")?;
-        let enter = Request::Enter { ring: RING, plain: PlainRecords::Refuse };
         let me = storage.me().storage;
-        let ask = Ask { storage: Some(me), ring: Some(RING), starts: 0, requests: vec![enter] };
+        let ask = Ask { storage: Some(me), ring: Some(RING), starts: 0, requests: vec![request] };
         let answers = storage.answer(ask, self.world.now_ms()).await.answers;
         answers.into_iter().try_for_each(|answer| answer.map(drop).map_err(|why| why.to_string()))
     }

@@ -17,7 +17,9 @@ pub fn story_of(mutant: &str) -> Option<fn() -> Result<(), String>> {
         "M2" => Some(|| play(3, the_ring_changes_in_the_middle_of_a_round)),
         "M3" => Some(|| play(3, a_router_that_missed_two_changes)),
         "M6" => Some(|| play(3, an_old_accept_meets_a_forgotten_promise)),
+        "M13" => Some(|| play(4, one_who_left_hears_late_that_it_came)),
         "M14" => Some(|| play(3, one_who_left_unawares_comes_back)),
+        "M19" => Some(|| play(3, two_tries_straddle_a_sweep)),
         "M21" => Some(|| play(2, a_retry_comes_after_all_who_knew_of_it_have_left)),
         _ => None,
     }
@@ -169,6 +171,71 @@ async fn one_who_left_unawares_comes_back(script: Rc<Script>) -> Result<(), Stri
     reader.router.remember(&operator.router.arcs());
     reader.post.without(&[B]);
     script.ask(&reader, Kind::Get).await.ok_or("the reading was refused")?;
+    Ok(())
+}
+
+/// Rule 13. C came in at epoch 2, B has heard of nothing since, and by now A, B and D keep the arc. The message that C comes
+/// in reaches C a second time. If C did not know that it left, it and B would be a majority of what was.
+async fn one_who_left_hears_late_that_it_came(script: Rc<Script>) -> Result<(), String> {
+    let operator = script.ring(2).await?;
+    script.enter(C).await?;
+    script.enter(D).await?;
+    let grow = Decree::Grow { member: script.member(C), place: 2 };
+    script.step(&operator, First::SyncAndTeach, grow).await?;
+    let came = script.arc(&operator)?;
+    let late = script.teller(0);
+    late.router.remember(&operator.router.arcs());
+
+    operator.post.judged(|host, request| match request {
+        Request::Learn { .. } if host == B => Fate::Lost,
+        _ => Fate::Comes,
+    });
+    script.step(&operator, First::Sync, Decree::Filled).await?;
+    let grow = Decree::Grow { member: script.member(D), place: 3 };
+    script.step(&operator, First::Teach, grow).await?;
+    script.step(&operator, First::Sync, Decree::Filled).await?;
+    let gone = Decree::Shrink { storage: script.member(C).storage };
+    script.step(&operator, First::Sync, gone).await?;
+    script.ask(&operator, set(1)).await.ok_or("the set was refused")?;
+    script.settle().await;
+
+    script.tell(C, Request::Learn { arcs: vec![came] }).await?;
+    late.post.without(&[A]);
+    script.ask(&late, Kind::Get).await.ok_or("the reading was refused")?;
+    Ok(())
+}
+
+/// Rule 22. Everybody shows the same tombstone. One try to set the key was promised, then another, higher one, and the
+/// accepts of both are still on their way when the tombstone is swept. The lower one must not be taken: the higher one has
+/// seen that the key is absent.
+async fn two_tries_straddle_a_sweep(script: Rc<Script>) -> Result<(), String> {
+    let operator = script.ring(3).await?;
+    script.ask(&operator, set(1)).await.ok_or("the set was refused")?;
+    let delete = Kind::Delete { expect: Expect::Anything };
+    script.ask(&operator, delete).await.ok_or("the deletion was refused")?;
+    script.settle().await;
+
+    let mut tries = vec![];
+    for value in [2, 3] {
+        let teller = script.teller(0);
+        teller.router.remember(&operator.router.arcs());
+        teller.post.judged(|_, request| match request {
+            Request::Accept { .. } => Fate::ComesLater,
+            _ => Fate::Comes,
+        });
+        let (asking, its) = (Rc::clone(&script), teller.clone());
+        let asked = spawn_local(async move { asking.ask(&its, set_absent(value)).await });
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        tries.push((teller, asked));
+    }
+    let swept = operator.router.sweep(&script.arc(&operator)?).await;
+    if swept.map_err(|why| why.to_string())? != 1 {
+        return Err("the tombstone was not swept".into());
+    }
+    for (teller, asked) in tries {
+        teller.post.release();
+        asked.await.map_err(|why| why.to_string())?.ok_or("a set was refused")?;
+    }
     Ok(())
 }
 
