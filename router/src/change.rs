@@ -33,7 +33,8 @@ pub struct Change {
 pub struct Prepare {
     tally: Tally,
     shown: Vec<(StorageId, Option<Shown>)>,
-    floor: Ballot,
+    /// Up to which ballot dead records were dropped by anybody who was heard.
+    swept: Ballot,
     /// The highest ballot that stood in the way of anybody.
     pub highest: Ballot,
 }
@@ -53,14 +54,14 @@ impl Prepare {
     /// A round among this many members.
     pub fn of(members: usize) -> Self {
         let tally = Tally::of(members);
-        Self { tally, shown: vec![], floor: Ballot::ZERO, highest: Ballot::ZERO }
+        Self { tally, shown: vec![], swept: Ballot::ZERO, highest: Ballot::ZERO }
     }
 
     /// Hears one member's answer, or its silence.
     pub fn hear(&mut self, from: StorageId, heard: Option<Result<Reply, Refusal>>) -> Verdict {
         match heard {
-            Some(Ok(Reply::Promised { shown, floor })) => {
-                self.floor = self.floor.max(floor);
+            Some(Ok(Reply::Promised { shown, swept })) => {
+                self.swept = self.swept.max(swept);
                 self.shown.push((from, shown));
                 self.tally.aye();
             }
@@ -100,7 +101,7 @@ impl Prepare {
     pub fn decide(&self, change: &Change, now_ms: u64) -> Decision {
         assert_eq!(self.tally.verdict(), Verdict::Reached, "decided without a majority");
         let newest = self.newest();
-        let absent = Header::absent(self.floor);
+        let absent = Header::absent(self.swept);
         let found = newest.map_or(&absent, |shown| shown.content.header());
         if change.may_be_applied && !found.remembers(change.id) && found.forgot >= change.id {
             // So much has happened since that nobody can tell whether an earlier round was applied and overwritten.
@@ -132,7 +133,7 @@ impl Prepare {
     /// The state of the newest record, if it was shown whole.
     pub fn newest_state(&self) -> Option<State> {
         match self.newest().map(|shown| &shown.content) {
-            None => Some(State { header: Header::absent(self.floor), value: vec![] }),
+            None => Some(State { header: Header::absent(self.swept), value: vec![] }),
             Some(ShownContent::Whole(state)) => Some(state.clone()),
             Some(ShownContent::Header(..)) => None,
         }
@@ -196,8 +197,8 @@ mod tests {
     fn promised(shown: [Option<Shown>; 2]) -> Prepare {
         let mut prepare = Prepare::of(3);
         for (n, shown) in shown.into_iter().enumerate() {
-            let floor = ballot(n as u64);
-            prepare.hear(StorageId(n as u128), Some(Ok(Reply::Promised { shown, floor })));
+            let swept = ballot(n as u64);
+            prepare.hear(StorageId(n as u128), Some(Ok(Reply::Promised { shown, swept })));
         }
         prepare
     }
@@ -214,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn an_absent_key_forgets_up_to_the_highest_floor() {
+    fn an_absent_key_forgets_up_to_the_last_that_anybody_dropped() {
         let Decision::Accept(_, state) =
             promised([None, None]).decide(&change(set(Expect::Absent), 20), 0)
         else {
@@ -250,7 +251,7 @@ mod tests {
         let sure = promised([holding(12, &[9, 12]), holding(12, &[9, 12])]);
         assert!(matches!(sure.decide(&retried, 0), Decision::Answer(Outcome::Done, _)));
         let mut forgetful = promised([None, None]);
-        forgetful.floor = ballot(10);
+        forgetful.swept = ballot(10);
         assert!(matches!(forgetful.decide(&retried, 0), Decision::Answer(Outcome::Unknown, _)));
     }
 

@@ -78,7 +78,8 @@ pub enum NotMoved {
 }
 
 /// How one step ended.
-enum Taken {
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Taken {
     /// The slot is decided, for this decree or for another.
     Decided,
     /// Something is in the way.
@@ -233,7 +234,7 @@ impl<T: Transport> Router<T> {
     }
 
     /// Does what a step needs first, and has its decree decided.
-    async fn take(&self, step: &Step, tell: &mut dyn FnMut(Progress)) -> Taken {
+    pub async fn take(&self, step: &Step, tell: &mut dyn FnMut(Progress)) -> Taken {
         let (mut sync, mut teach) = match step.first {
             First::Nothing => (false, false),
             First::Sync => (true, false),

@@ -23,6 +23,8 @@ pub struct Listing {
     pub rows: Vec<Row>,
     /// Whether there are more behind them.
     pub more: bool,
+    /// Up to which ballot it has dropped dead records of the arc.
+    pub swept: Ballot,
 }
 
 /// One thing to do.
@@ -141,7 +143,7 @@ mod tests {
         };
         let mut rows: Vec<Row> = rows.iter().map(row).collect();
         rows.sort_by_key(|r| r.key.position());
-        Listing { from: StorageId(from), rows, more }
+        Listing { from: StorageId(from), rows, more, swept: Ballot::ZERO }
     }
 
     fn key(name: &str) -> Key {

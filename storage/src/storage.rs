@@ -207,6 +207,7 @@ impl Storage {
                 self.change(key, ballot, id, operation, now_ms, asked_ms, due, room)
             }
             Request::Copy { key, epoch, record } => self.copy(&key, epoch, record, due),
+            Request::Inherit { span, epoch, swept } => self.inherit(span, epoch, swept, due),
             Request::Drop { epoch, dead } => self.drop_dead(epoch, &dead, now_ms, due),
             Request::List { span, epoch, after, limit } => {
                 self.list(span, epoch, after.as_ref(), limit, due, room)

@@ -3,7 +3,10 @@
 
 use sdht_tests::{
     number,
-    simulation::scenario::{Report, Scenario},
+    simulation::{
+        scenario::{Report, Scenario},
+        stories::a_first_write_while_a_newcomer_comes,
+    },
 };
 use std::{
     collections::BTreeMap,
@@ -52,8 +55,8 @@ fn every_history_is_linearizable_whatever_goes_wrong() {
     };
     let report = storm(first, first + count).unwrap_or_else(|why| panic!("{why}"));
     println!(
-        "{count} runs: {} operations answered, {} of unknown outcome",
-        report.answered, report.unknown
+        "{count} runs, {} histories: {} operations answered, {} of unknown outcome",
+        report.histories, report.answered, report.unknown
     );
     report.counted.iter().for_each(|(what, n)| println!("{n:>9}  {what}"));
     if count >= 1_000 {
@@ -66,7 +69,7 @@ fn every_history_is_linearizable_whatever_goes_wrong() {
 }
 
 /// What must have happened in a thousand runs, or they prove too little.
-const EXPECTED: [&str; 19] = [
+const EXPECTED: [&str; 21] = [
     "a disk was full",
     "a message was late",
     "a message waited for a paused storage",
@@ -86,6 +89,8 @@ const EXPECTED: [&str; 19] = [
     "agreed: shrink",
     "agreed: split",
     "dead records were swept",
+    "the keys were listed",
+    "the keys were listed while the ring changed",
 ];
 
 #[test]
@@ -97,10 +102,20 @@ fn the_same_seed_gives_the_same_run() {
     }
 }
 
+/// Issue 3: no request fails that had a majority.
+#[test]
+fn a_first_write_is_done_although_the_arc_gains_a_member_in_the_middle_of_it() {
+    for filled in [false, true] {
+        a_first_write_while_a_newcomer_comes(filled).unwrap_or_else(|why| panic!("{why}"));
+    }
+}
+
 /// Every seed that ever failed, with what it found.
 #[test]
 fn what_was_mended_stays_mended() {
     for seed in [95, 242, 995] {
-        Scenario::drawn(seed).run().unwrap_or_else(|why| panic!("seed {seed}: {why}"));
+        // They were found when nobody listed keys, and go another way when somebody does.
+        let run = Scenario { listers: 0, ..Scenario::drawn(seed) };
+        run.run().unwrap_or_else(|why| panic!("seed {seed}: {why}"));
     }
 }

@@ -164,6 +164,16 @@ pub enum Request {
         #[serde(rename = "r")]
         record: Record,
     },
+    /// You are filled from members that dropped dead records up to this ballot: remember it as if you had dropped them.
+    #[serde(rename = "i")]
+    Inherit {
+        #[serde(rename = "a")]
+        span: Span,
+        #[serde(rename = "e")]
+        epoch: u64,
+        #[serde(rename = "s")]
+        swept: Ballot,
+    },
     /// Forget these dead records for good: every member shows them so. All lie in one arc.
     Drop { epoch: u64, dead: Vec<Dead> },
     /// The keys and ballots of an arc, in ring order, at most [`LIST_ROWS`](crate::limits::LIST_ROWS) a page.
@@ -304,13 +314,13 @@ pub enum Outcome {
 pub enum Reply {
     /// To [`Request::Hello`].
     Hello(Box<Hello>),
-    /// To [`Request::Prepare`].
+    /// To [`Request::Prepare`]: the record, if there is one, and up to which ballot dead ones were dropped in the arc.
     #[serde(rename = "p")]
     Promised {
         #[serde(rename = "r", default, skip_serializing_if = "Option::is_none")]
         shown: Option<Shown>,
-        #[serde(rename = "f")]
-        floor: Ballot,
+        #[serde(rename = "s")]
+        swept: Ballot,
     },
     /// To [`Request::Accept`].
     #[serde(rename = "a")]
@@ -331,13 +341,13 @@ pub enum Reply {
         #[serde(rename = "r", default, skip_serializing_if = "Option::is_none")]
         shown: Option<Shown>,
     },
-    /// To [`Request::Copy`].
+    /// To [`Request::Copy`] and [`Request::Inherit`].
     #[serde(rename = "f")]
     Copied,
     /// To [`Request::Drop`]: how many were still exactly as named.
     Dropped { records: u32 },
-    /// To [`Request::List`].
-    Listed { rows: Vec<Row>, more: bool },
+    /// To [`Request::List`]: also up to which ballot dead records were dropped in the arc.
+    Listed { rows: Vec<Row>, more: bool, swept: Ballot },
     /// To [`Request::Tally`].
     Tallied { tally: Tally },
     /// To [`Request::Median`]: none when the arc cannot be cut.

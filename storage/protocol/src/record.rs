@@ -72,9 +72,10 @@ pub struct Record {
 }
 
 impl Header {
-    /// What a key that was never set holds at a storage whose floor is `floor`. To users it looks like a tombstone.
-    pub fn absent(floor: Ballot) -> Self {
-        Self { forgot: floor, ..Self::default() }
+    /// What a key holds of which there is no record, where dead records up to `swept` were dropped: it may have been one of
+    /// them. To users it looks like a tombstone.
+    pub fn absent(swept: Ballot) -> Self {
+        Self { forgot: swept, ..Self::default() }
     }
 
     /// The last change; none if there never was one.

@@ -104,6 +104,7 @@ mod tests {
             Request::Accept { key: key.clone(), ballot, state: Proposed::Held(ballot) },
             Request::Read { key: key.clone(), epoch, show: Show::Header },
             Request::Copy { key: key.clone(), epoch, record },
+            Request::Inherit { span: arc().span, epoch, swept: ballot },
             Request::Drop { epoch, dead: vec![Dead { key: key.clone(), ballot }] },
             Request::List { span: arc().span, epoch, after: Some(key.clone()), limit: 10 },
             Request::Tally { span: arc().span, epoch },
@@ -148,14 +149,14 @@ mod tests {
         let outcome = Outcome::Unknown;
         vec![
             Ok(Reply::Hello(Box::new(hello))),
-            Ok(Reply::Promised { shown: Some(head.clone()), floor: ballot }),
+            Ok(Reply::Promised { shown: Some(head.clone()), swept: ballot }),
             Ok(Reply::Accepted),
             Ok(Reply::Changed { outcome, shown: Some(head), before: Some(Stamp(ballot)) }),
             Ok(Reply::Found { shown: Some(whole) }),
             Ok(Reply::Found { shown: None }),
             Ok(Reply::Copied),
             Ok(Reply::Dropped { records: 3 }),
-            Ok(Reply::Listed { rows: vec![row], more: true }),
+            Ok(Reply::Listed { rows: vec![row], more: true, swept: ballot }),
             Ok(Reply::Tallied {
                 tally: Tally { records: 2, tombstones: 1, bytes: 2, digest: u64::MAX },
             }),

@@ -27,6 +27,17 @@ pub struct Seat {
     pub span: Span,
     /// Nothing at or below it is voted for.
     pub floor: Ballot,
+    /// The highest ballot of the dead records dropped here, or by those this storage was filled from. A key of which there is
+    /// no record may have been one of them, so up to here nobody can tell which operations were applied to it. The floor is
+    /// never below it, and has other reasons to be above it: a new member's beginning, and promises that were forgotten.
+    /// Those took no record away.
+    ///
+    /// Why it is enough that an absent key remembers this: a record is dropped at ballot t only when every member shows it
+    /// at t, so from then on each of them *by itself* has a record of at least t, which remembers what was applied, or has
+    /// dropped up to t. A storage comes to be a full member only by a sync, in which it is given either the record or what
+    /// was dropped; and until then at least one full member is in every majority. Splits hand it on, and a joined arc has
+    /// the higher one, as with the floor.
+    pub swept: Ballot,
     /// The highest ballot promised for the decree that follows this arc.
     pub promised: Ballot,
     /// The decree voted for.
@@ -55,9 +66,9 @@ pub struct Chart {
 }
 
 impl Seat {
-    fn new(arc: RingArc, floor: Ballot, damaged: bool) -> Self {
+    fn new(arc: RingArc, floor: Ballot, swept: Ballot, damaged: bool) -> Self {
         let span = arc.span;
-        Self { arc, span, floor, promised: Ballot::ZERO, accepted: None, damaged }
+        Self { arc, span, floor, swept, promised: Ballot::ZERO, accepted: None, damaged }
     }
 
     /// Whether no part of the arc was superseded.
@@ -71,7 +82,7 @@ impl Chart {
     pub fn plain(me: Member) -> Self {
         let founder = me.storage;
         let arc = RingArc { epoch: 0, ..RingArc::founding(RingId(0), me, 1) };
-        let seats = vec![Seat::new(arc, Ballot::ZERO, false)];
+        let seats = vec![Seat::new(arc, Ballot::ZERO, Ballot::ZERO, false)];
         Self { me: founder, ring: None, seats, notes: vec![], wiping: vec![] }
     }
 
@@ -79,8 +90,9 @@ impl Chart {
     pub fn founding(ring: RingId, me: Member, copies: u8) -> Self {
         let founder = me.storage;
         let arc = RingArc::founding(ring, me, copies);
+        // What a store of its own dropped lies below the first epoch of every ring.
         let floor = Ballot::first_of(arc.epoch);
-        let seats = vec![Seat::new(arc, floor, false)];
+        let seats = vec![Seat::new(arc, floor, floor, false)];
         Self { me: founder, ring: Some(ring), seats, notes: vec![], wiping: vec![] }
     }
 
@@ -243,7 +255,8 @@ impl Chart {
             }
             let inherited = seats.iter().map(|s| s.floor).max().unwrap_or_default();
             let first = Ballot::first_of(if never_kept.is_empty() { 0 } else { arc.epoch });
-            let seat = Seat::new(arc.clone(), inherited.max(first), damaged);
+            let swept = seats.iter().map(|s| s.swept).max().unwrap_or_default();
+            let seat = Seat::new(arc.clone(), inherited.max(first), swept, damaged);
             self.cut(arc.span);
             self.seats.push(seat);
         } else {
@@ -291,6 +304,23 @@ impl Chart {
     pub fn raise_floor(&mut self, seat: usize, to: Ballot) {
         let floor = &mut self.seats[seat].floor;
         *floor = (*floor).max(to);
+    }
+
+    /// Dead records up to this ballot are dropped from a seat. To be written down before they are removed.
+    pub fn swept(&mut self, seat: usize, to: Ballot) {
+        self.raise_floor(seat, to);
+        let swept = &mut self.seats[seat].swept;
+        *swept = (*swept).max(to);
+    }
+
+    /// Those this storage is filled from have dropped dead records up to this ballot. To be written down.
+    pub fn inherit(&mut self, span: Span, epoch: u64, swept: Ballot) -> Result<(), Refusal> {
+        let seat = self.admits_span(span, epoch)?;
+        if self.seats[seat].arc.filling != Some(self.me) {
+            return Err(Refusal::NotFilling);
+        }
+        self.swept(seat, swept);
+        Ok(())
     }
 
     /// The storage no longer trusts what it holds in this seat.

@@ -55,6 +55,13 @@ impl Storage {
         })
     }
 
+    pub(super) fn inherit(&self, span: Span, epoch: u64, swept: Ballot, due: &mut Due) -> Answer {
+        self.with_chart(due, |chart| {
+            chart.inherit(span, epoch, swept)?;
+            Ok(Reply::Copied)
+        })
+    }
+
     /// Founds a ring on this storage: what it kept alone is the ring's first content.
     pub(super) fn found(&self, ring: RingId, copies: u8, due: &mut Due) -> Answer {
         self.with_chart(due, |chart| {

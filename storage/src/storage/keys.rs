@@ -45,7 +45,7 @@ impl Spot<'_> {
 
     /// The header of what is held; of nothing, if nothing is.
     pub(super) fn header(&self) -> Result<Header, Refusal> {
-        let Some((_, bytes)) = &self.held else { return Ok(Header::absent(self.seat.floor)) };
+        let Some((_, bytes)) = &self.held else { return Ok(Header::absent(self.seat.swept)) };
         let read = Record::header_in(self.name(), bytes);
         read.map(|(_, header, _)| header).map_err(|_| Refusal::Damaged { span: self.seat.span })
     }
@@ -131,7 +131,7 @@ impl Storage {
             self.standing(spot, now_ms).prepare(ballot)?;
             let shown = spot.show(show, room)?;
             self.promise(spot, ballot, due)?;
-            Ok(Reply::Promised { shown, floor: spot.seat.floor })
+            Ok(Reply::Promised { shown, swept: spot.seat.swept })
         })
     }
 

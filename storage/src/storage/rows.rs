@@ -134,7 +134,13 @@ impl Storage {
                 }
             })?;
             *room = room.checked_sub(bytes).ok_or(Refusal::TooMuch)?;
-            odd.map_or(Ok(Reply::Listed { rows, more }), Err)
+            if let Some(refusal) = odd {
+                return Err(refusal);
+            }
+            // After the rows: what is missing among them because it was dropped is counted in.
+            let board = self.board();
+            let swept = board.chart.seats()[board.chart.admits_span(span, epoch)?].swept;
+            Ok(Reply::Listed { rows, more, swept })
         })
     }
 

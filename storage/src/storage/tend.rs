@@ -211,7 +211,7 @@ impl Storage {
             };
             let mut chart = board.chart.clone();
             if !mutant::is("M18") {
-                chart.raise_floor(index, floor);
+                chart.swept(index, floor);
             }
             due.on(self.replace_chart(&mut board, chart)?);
             for (key, place, count) in dropped {

@@ -31,7 +31,7 @@ fn list(world: &World, span: Span, epoch: u64, limit: u32) -> Vec<Row> {
     let (mut all, mut after) = (vec![], None);
     loop {
         let page = world.yes(Request::List { span, epoch, after, limit });
-        let Reply::Listed { rows, more } = page else { panic!("no listing") };
+        let Reply::Listed { rows, more, .. } = page else { panic!("no listing") };
         assert!(rows.len() <= limit as usize);
         all.extend(rows);
         if !more {

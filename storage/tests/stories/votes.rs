@@ -175,7 +175,7 @@ fn what_is_dropped_is_gone_for_good() {
     assert_eq!(world.no(accept("k", b, value(b, "v"))), Refusal::Refused { highest: c });
     assert_eq!(world.no(prepare("k", c)), Refusal::Refused { highest: c });
     assert!(
-        matches!(world.yes(prepare("k", ballot(3, 2))), Reply::Promised { floor, .. } if floor == c)
+        matches!(world.yes(prepare("k", ballot(3, 2))), Reply::Promised { swept, .. } if swept == c)
     );
 }
 

@@ -6,7 +6,7 @@ use super::{
 };
 
 /// Every rule that can be switched off, and what its absence means.
-pub const MUTANTS: [(&str, &str); 20] = [
+pub const MUTANTS: [(&str, &str); 22] = [
     ("M1", "ballots are compared without the epoch in first place"),
     ("M2", "a change prepares in one epoch and has its state accepted in the next"),
     ("M3", "storages answer for whatever epoch they are asked about"),
@@ -27,6 +27,8 @@ pub const MUTANTS: [(&str, &str); 20] = [
     ("M18", "a dropped tombstone does not raise the floor"),
     ("M19", "a storage that drops a tombstone forgets what it promised for the key"),
     ("M20", "a storage answers before what it tells of is durable"),
+    ("M21", "a member that is filled is not told how far the others have dropped dead records"),
+    ("M22", "a listing is content with what one member shows"),
 ];
 
 /// A scenario in which this mutant's harm is likely.
@@ -43,6 +45,7 @@ pub fn aimed_at(mutant: &str, seed: u64) -> Scenario {
         users: 4,
         keys: 1,
         operators: 0,
+        listers: 0,
         accidents: 0,
         deeds: [Get, Get, Set, Set, SetAbsent, SetAbsent, SetSeen, SetSeen, Delete, Delete],
         rest_ms: (20, 20),
@@ -89,6 +92,7 @@ pub fn aimed_at(mutant: &str, seed: u64) -> Scenario {
             ..quarrel
         },
         "M10" | "M12" => moving,
+        "M22" => Scenario { listers: 1, ..moving },
         "M11" => Scenario { storages: 5, copies: 2, joined: 3, ..moving },
         "M14" => Scenario {
             storages: 4,

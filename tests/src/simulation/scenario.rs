@@ -26,7 +26,7 @@ use tokio::{
     time::{Duration, sleep},
 };
 
-mod actors;
+pub(super) mod actors;
 
 use actors::key;
 
@@ -49,6 +49,8 @@ pub struct Scenario {
     pub operations: usize,
     /// Operators, each changing the ring with a router of its own.
     pub operators: usize,
+    /// Somebody who lists all keys, again and again, with a router of his own.
+    pub listers: usize,
     /// What goes wrong with messages during the storm.
     pub faults: Faults,
     /// Accidents of storages and routers during the storm.
@@ -117,6 +119,8 @@ pub struct Report {
     pub answered: u64,
     /// Operations nobody knows the outcome of.
     pub unknown: u64,
+    /// Histories that were judged.
+    pub histories: u64,
     /// How often each kind of thing happened.
     pub counted: BTreeMap<&'static str, u64>,
     /// The digest of all that happened.
@@ -128,6 +132,7 @@ impl Report {
     pub fn add(&mut self, other: &Self) {
         self.answered += other.answered;
         self.unknown += other.unknown;
+        self.histories += other.histories;
         for (what, n) in &other.counted {
             *self.counted.entry(what).or_default() += n;
         }
@@ -157,6 +162,7 @@ impl Scenario {
                 slow: 0,
             },
             accidents: chance.below(6),
+            listers: chance.below(2) as usize,
             deeds: {
                 use Deed::*;
                 [Get, Get, Get, Get, Set, Set, Set, SetAbsent, SetSeen, Delete]
@@ -255,16 +261,20 @@ impl Run {
                 .map_err(|why| format!("joining storage {host}: {why}"))?;
         }
 
+        if self.scenario.listers > 0 {
+            self.set_what_stays(&founder).await?;
+        }
         self.world.set_faults(self.scenario.faults);
         let watch = self.watch();
         let users: Vec<_> = (0..self.scenario.users).map(|n| self.user(n as u64)).collect();
         let operators: Vec<_> = (0..self.scenario.operators).map(|_| self.operator()).collect();
+        let listers: Vec<_> = (0..self.scenario.listers).map(|_| self.lister()).collect();
         let accidents = self.accidents();
         for user in users {
             user.await.map_err(|why| format!("a user fell over: {why}"))?;
         }
         accidents.await.map_err(|why| format!("the accidents fell over: {why}"))?;
-        operators.iter().for_each(JoinHandle::abort);
+        operators.iter().chain(&listers).for_each(JoinHandle::abort);
 
         // Calm: everybody is up, every message comes.
         self.world.set_faults(Faults::default());
@@ -304,6 +314,7 @@ impl Run {
             }
         }
         let mut report = self.report.borrow().clone();
+        report.histories = self.histories.borrow().len() as u64;
         report.counted = self.world.counted();
         report.trace = self.world.trace();
         Ok(report)

@@ -172,6 +172,39 @@ fn a_joined_arc_has_the_higher_floor() {
     assert_eq!(chart.seats()[0].floor, ballot(6, 70));
 }
 
+/// Rules 8 and 17: a floor may rise for other reasons; only what was dropped makes an absent key forgetful.
+#[test]
+fn what_was_swept_is_handed_on_and_a_newcomer_has_swept_nothing() {
+    let mut chart = chart();
+    assert!(chart.seats()[0].floor > Ballot::ZERO);
+    assert_eq!(chart.seats()[0].swept, Ballot::ZERO, "it came in, and dropped nothing");
+    chart.raise_floor(0, ballot(5, 90));
+    assert_eq!(chart.seats()[0].swept, Ballot::ZERO, "promises were forgotten, and no records");
+    chart.swept(0, ballot(5, 70));
+    chart.learn(&[arc(0, 40, 6, &[1, 2, 3]), arc(40, 100, 6, &[1, 2, 3])]).unwrap();
+    assert!(chart.seats().iter().all(|s| s.swept == ballot(5, 70)));
+    chart.swept(1, ballot(6, 80));
+    chart.learn(&[arc(0, 100, 8, &[1, 2, 3])]).unwrap();
+    assert_eq!((chart.seats()[0].swept, chart.seats()[0].floor), (ballot(6, 80), ballot(6, 80)));
+}
+
+/// Rule 17.
+#[test]
+fn only_the_one_being_filled_inherits_what_others_swept() {
+    let mut chart = Chart::entering(RingId(1), ME, vec![]);
+    let filling = RingArc { filling: Some(ME), ..arc(0, 100, 4, &[1, 2, 3]) };
+    chart.learn(&[filling]).unwrap();
+    let span = Span::new(at(0), at(100));
+    assert!(matches!(chart.inherit(span, 3, ballot(3, 7)), Err(Refusal::Stale { .. })));
+    chart.inherit(span, 4, ballot(3, 7)).unwrap();
+    chart.inherit(span, 4, ballot(3, 5)).unwrap();
+    assert_eq!(chart.seats()[0].swept, ballot(3, 7));
+    assert_eq!(chart.seats()[0].floor, Ballot::first_of(4));
+    chart.learn(&[arc(0, 100, 5, &[1, 2, 3])]).unwrap();
+    assert_eq!(chart.seats()[0].swept, ballot(3, 7));
+    assert_eq!(chart.inherit(span, 5, ballot(3, 9)), Err(Refusal::NotFilling));
+}
+
 #[test]
 fn an_arc_is_adopted_only_above_everything_it_overlaps() {
     let mut chart = chart();

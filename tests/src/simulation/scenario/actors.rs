@@ -1,6 +1,7 @@
 //! Who acts in a run: users who quarrel over keys, operators who change the ring and die at it, and accidents.
 
 use super::*;
+use sdht::listing::Cursor;
 
 impl Run {
     /// Looks at the invariants all the time.
@@ -64,6 +65,62 @@ impl Run {
                 sleep(Duration::from_millis(world.below(scenario.rest_ms.0))).await;
             }
         })
+    }
+
+    /// Sets keys that nobody will change or delete.
+    pub(super) async fn set_what_stays(&self, router: &SimulatedRouter) -> Result<(), String> {
+        for n in 0..STAYING {
+            let wish =
+                Wish::Set { content_type: String::new(), expires_ms: None, value: vec![n as u8] };
+            let set = Operation { expect: Expect::Anything, wish };
+            let end = router.change(&staying(n), set).await;
+            end.map_err(|why| format!("setting what stays: {why}"))?;
+        }
+        Ok(())
+    }
+
+    /// Somebody who lists all keys while the ring changes. What stays must be shown every time; and whoever is not shown a
+    /// key has been told that it is absent, as if he had asked for it.
+    pub(super) fn lister(&self) -> JoinHandle<()> {
+        let router = self.router(Patience { operation_ms: 3_000, step_ms: 10_000 }).0;
+        let run = self.clone();
+        let world = Rc::clone(&self.world);
+        spawn_local(async move {
+            loop {
+                let (called, changes) = (world.elapsed_us(), ring_changes(&world));
+                let (mut cursor, mut keys) = (Cursor::default(), vec![]);
+                let end = loop {
+                    match router.list(&mut cursor).await {
+                        Ok(Some(page)) => keys.extend(page),
+                        Ok(None) => break Ok(()),
+                        Err(why) => break Err(why),
+                    }
+                };
+                if end.is_ok() {
+                    world.count("the keys were listed");
+                    if ring_changes(&world) > changes {
+                        world.count("the keys were listed while the ring changed");
+                    }
+                    run.hear_listing(called, &keys);
+                } else {
+                    world.count("a listing gave up");
+                }
+                sleep(Duration::from_millis(world.below(300))).await;
+            }
+        })
+    }
+
+    fn hear_listing(&self, called: u64, keys: &[Key]) {
+        if let Some(missed) = (0..STAYING).map(staying).find(|key| !keys.contains(key)) {
+            let why = format!("a listing from {called} us on missed '{missed}', which stayed");
+            self.wrong.borrow_mut().get_or_insert(why);
+        }
+        let answer = Answer::Seen(Seen::Absent);
+        let outcome = Outcome::Answered { at: self.world.elapsed_us(), answer };
+        let event = Event { process: u64::MAX - 1, kind: Kind::Get, called, outcome };
+        let mut histories = self.histories.borrow_mut();
+        let missing = (0..histories.len()).filter(|n| !keys.contains(&key(*n as u64)));
+        missing.for_each(|n| histories[n].push(event));
     }
 
     /// Somebody who changes the ring, and now and then dies in the middle of it.
@@ -165,6 +222,19 @@ impl Run {
     }
 }
 
+/// Keys that stay, in runs with a lister.
+const STAYING: u64 = 4;
+
+fn staying(n: u64) -> Key {
+    Key::new(format!("stays {n}")).expect("it is short")
+}
+
+/// How many decrees were agreed so far.
+fn ring_changes(world: &World) -> u64 {
+    let counted = world.counted();
+    counted.iter().filter(|(what, _)| what.starts_with("agreed: ")).map(|(_, n)| n).sum()
+}
+
 fn agreed(decree: &minor_protocol::Decree) -> &'static str {
     use minor_protocol::Decree;
     match decree {
@@ -186,8 +256,8 @@ pub(super) fn key(n: u64) -> Key {
 }
 
 /// Asks one thing; none if it was refused and surely not done.
-async fn operate(
-    router: &SimulatedRouter,
+pub(in crate::simulation) async fn operate<T: sdht::transport::Transport>(
+    router: &Router<T>,
     world: &World,
     key: &Key,
     kind: Kind,
