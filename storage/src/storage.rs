@@ -212,7 +212,7 @@ impl Storage {
                 self.list(span, epoch, after.as_ref(), limit, due, room)
             }
             Request::Tally { span, epoch } => self.tally(span, epoch, due),
-            Request::Median { span, epoch } => self.median(span, epoch),
+            Request::Cut { span, epoch, bytes } => self.cut(span, epoch, bytes),
             Request::PrepareDecree { arc, ballot } => {
                 self.prepare_decree(&arc, ballot, now_ms, due)
             }

@@ -170,8 +170,8 @@ pub enum Request {
     List { span: Span, epoch: u64, after: Option<Key>, limit: u32 },
     /// How much the storage holds of a span, exactly.
     Tally { span: Span, epoch: u64 },
-    /// The place that halves the bytes of an arc.
-    Median { span: Span, epoch: u64 },
+    /// The place up to which at least so many bytes of a span lie.
+    Cut { span: Span, epoch: u64, bytes: u64 },
 
     /// Promise to vote for no decree of this arc below this ballot, and show the vote given.
     PrepareDecree { arc: RingArc, ballot: Ballot },
@@ -340,8 +340,8 @@ pub enum Reply {
     Listed { rows: Vec<Row>, more: bool },
     /// To [`Request::Tally`].
     Tallied { tally: Tally },
-    /// To [`Request::Median`]: none when the arc cannot be cut.
-    Median { at: Option<Position> },
+    /// To [`Request::Cut`]: none when there is no such place, or it is the span's end.
+    Cut { at: Option<Position> },
     /// To [`Request::PrepareDecree`].
     DecreePromised { accepted: Option<(Ballot, Decree)> },
     /// To [`Request::AcceptDecree`].
@@ -438,7 +438,7 @@ impl Request {
                 | Self::Learn { .. }
                 | Self::List { .. }
                 | Self::Tally { .. }
-                | Self::Median { .. }
+                | Self::Cut { .. }
                 | Self::Drop { .. }
         )
     }

@@ -107,7 +107,7 @@ mod tests {
             Request::Drop { epoch, dead: vec![Dead { key: key.clone(), ballot }] },
             Request::List { span: arc().span, epoch, after: Some(key.clone()), limit: 10 },
             Request::Tally { span: arc().span, epoch },
-            Request::Median { span: arc().span, epoch },
+            Request::Cut { span: arc().span, epoch, bytes: 9 },
             Request::PrepareDecree { arc: arc(), ballot },
             Request::Learn { arcs: vec![arc()] },
             Request::Found { ring: RingId(1), copies: 3 },
@@ -159,7 +159,7 @@ mod tests {
             Ok(Reply::Tallied {
                 tally: Tally { records: 2, tombstones: 1, bytes: 2, digest: u64::MAX },
             }),
-            Ok(Reply::Median { at: Some(Position(4)) }),
+            Ok(Reply::Cut { at: Some(Position(4)) }),
             Ok(Reply::DecreePromised { accepted: Some((ballot, Decree::Filled)) }),
             Ok(Reply::DecreeAccepted),
             Ok(Reply::Learned),

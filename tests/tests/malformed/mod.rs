@@ -281,7 +281,7 @@ fn request(seed: &mut Chance, id: StorageId) -> Request {
         5 => Request::Copy { key, epoch, record: Record { ballot, state: State::default() } },
         6 => Request::Drop { epoch, dead: vec![Dead { key, ballot }] },
         7 => Request::List { span, epoch, after: Some(key), limit },
-        8 => Request::Median { span, epoch },
+        8 => Request::Cut { span, epoch, bytes: epoch },
         9 => Request::PrepareDecree { arc, ballot },
         10 => Request::AcceptDecree { arc, ballot, decree: Decree::Split { at: span.to } },
         11 => Request::Learn { arcs: vec![arc] },
