@@ -7,7 +7,7 @@ use crate::{
 };
 use minor_protocol::{
     Answer, Ballot, Key, Position, Record, Refusal, Reply, Span, limits,
-    message::{Row, Tally},
+    message::{Held, Row, Tally},
     record::Header,
 };
 
@@ -138,6 +138,37 @@ impl Storage {
         })
     }
 
+    /// The records themselves, for whoever is to be filled with them.
+    pub(super) fn records(
+        &self,
+        span: Span,
+        epoch: u64,
+        after: Option<&Key>,
+        due: &mut Due,
+        room: &mut usize,
+    ) -> Answer {
+        self.read_span(span, epoch, due, || {
+            let (mut records, mut bytes, mut more) = (vec![], 0, false);
+            let mut odd = None;
+            self.each(span, after, |seen| {
+                if bytes >= limits::PAGE_BYTES || records.len() == limits::LIST_ROWS as usize {
+                    more = true;
+                    return Go::Enough;
+                }
+                let record = Record::from_bytes(seen.name, seen.bytes);
+                let (Ok(key), Ok(record)) = (Key::from_bytes(seen.name), record) else {
+                    odd = Some(Refusal::Damaged { span });
+                    return Go::Enough;
+                };
+                bytes += seen.name.len() + seen.bytes.len();
+                records.push(Held { key, record });
+                Go::On
+            })?;
+            *room = room.checked_sub(bytes).ok_or(Refusal::TooMuch)?;
+            odd.map_or(Ok(Reply::Records { records, more }), Err)
+        })
+    }
+
     /// What the storage should hold of a span, as it counts all the time: no record is read but in the cells at the ends.
     pub(super) fn tally(&self, span: Span, epoch: u64, due: &mut Due) -> Answer {
         self.read_span(span, epoch, due, || {
@@ -180,11 +211,7 @@ impl Storage {
 
     /// The parts of a span in ring order, none longer than a cell, each with its tally. Cells are counted already; only what
     /// lies in a part of one is read.
-    fn each_part(
-        &self,
-        span: Span,
-        mut see: impl FnMut(Span, Tally) -> Go,
-    ) -> Result<(), Refusal> {
+    fn each_part(&self, span: Span, mut see: impl FnMut(Span, Tally) -> Go) -> Result<(), Refusal> {
         for (first, last) in stretches(span, None) {
             let (from, to) = (cells::number(first), cells::number(last));
             for cell in self.cells.in_use().filter(|cell| (from..=to).contains(cell)) {
