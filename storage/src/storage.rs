@@ -212,8 +212,12 @@ impl Storage {
             Request::List { span, epoch, after, limit } => {
                 self.list(span, epoch, after.as_ref(), limit, due, room)
             }
+            Request::Fill { epoch, records } => self.fill(epoch, records, due),
+            Request::Records { span, epoch, after } => {
+                self.records(span, epoch, after.as_ref(), due, room)
+            }
             Request::Tally { span, epoch } => self.tally(span, epoch, due),
-            Request::Median { span, epoch } => self.median(span, epoch),
+            Request::Cut { span, epoch, bytes } => self.cut(span, epoch, bytes),
             Request::PrepareDecree { arc, ballot } => {
                 self.prepare_decree(&arc, ballot, now_ms, due)
             }
@@ -221,6 +225,7 @@ impl Storage {
                 self.accept_decree(&arc, ballot, &decree, now_ms, due)
             }
             Request::Learn { arcs } => self.learn(&arcs, due),
+            Request::Restart { restart } => self.restart(&restart, due),
             Request::Hello => Ok(Reply::Hello(Box::new(self.hello(due)))),
             Request::Found { ring, copies } => self.found(ring, copies, due),
             Request::Enter { ring, plain } => self.enter(ring, plain, due),
