@@ -120,6 +120,7 @@ mod fill;
 pub mod get;
 pub mod handle;
 pub mod listing;
+pub mod look;
 pub mod moves;
 pub mod plan;
 mod process_wide;
