@@ -232,7 +232,7 @@ impl NotMoved {
         match self {
             Self::NoRing(no_ring) => no_ring.is_retryable(),
             Self::Silent { .. } | Self::Stuck { .. } => true,
-            Self::NoGoal(_) | Self::Refused { .. } | Self::Ended => false,
+            Self::NoGoal(_) | Self::Refused { .. } | Self::Uneven(_) | Self::Ended => false,
         }
     }
 }

@@ -199,6 +199,7 @@ fn weight(request: &Request) -> usize {
             200 + key.as_str().len() + state.value.len()
         }
         Request::Copy { key, record, .. } => 200 + key.as_str().len() + record.state.value.len(),
+        Request::Fill { records, .. } => records.iter().map(|held| 100 + held.bytes()).sum(),
         Request::Change { key, operation, .. } => {
             let value = match &operation.wish {
                 minor_protocol::Wish::Set { value, .. } => value.len(),
