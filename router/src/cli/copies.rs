@@ -1,7 +1,8 @@
 //! `sdht copies`: how many copies the ring keeps of everything.
 
-use super::{Care, Ended, console::Console, progress};
+use super::{Care, Ended, console::Console, preview, progress};
 use clap::Args;
+use sdht::Wanted;
 use serde_json::json;
 
 /// Change the number of copies of a living ring. Three survive the loss of one storage, five of two.
@@ -23,6 +24,9 @@ pub(crate) struct Copies {
 impl Copies {
     pub(crate) async fn run(&self, console: &Console) -> Ended {
         let ring = console.ring().await?;
+        if self.care.plan {
+            return preview::show(console, &ring, Wanted::Copies(self.copies)).await;
+        }
         let moving = ring.set_copies(self.copies);
         progress::follow(console, &format!("copies {}", self.copies), moving).await?;
         if console.json {

@@ -11,6 +11,7 @@
 //! what happened, and what to do next.
 
 mod archive;
+mod balance;
 mod completions;
 mod config;
 mod console;
@@ -25,6 +26,7 @@ mod join;
 mod keys;
 mod man;
 mod memory;
+mod preview;
 mod progress;
 mod remove;
 mod repair;
@@ -122,6 +124,7 @@ enum Verb {
     #[command(hide = true)]
     Monitor(status::Status),
     Copies(copies::Copies),
+    Balance(balance::Balance),
     Repair(repair::Repair),
     Export(export::Export),
     Import(import::Import),
@@ -148,6 +151,7 @@ impl Verb {
             Self::Status(verb) => verb.run(console).await,
             Self::Monitor(verb) => verb.watch(console).await,
             Self::Copies(verb) => verb.run(console).await,
+            Self::Balance(verb) => verb.run(console).await,
             Self::Repair(verb) => verb.run(console).await,
             Self::Export(verb) => verb.run(console).await,
             Self::Import(verb) => verb.run(console).await,
@@ -164,6 +168,7 @@ impl Verb {
             Self::Join(_)
             | Self::Remove(_)
             | Self::Copies(_)
+            | Self::Balance(_)
             | Self::Repair(_)
             | Self::Import(_) => Some(format!(
                 "Everything is served as before. The same again goes on from here: sdht {again}"

@@ -1,14 +1,16 @@
 //! How something long goes, for whoever waits: a bar on a terminal, else one line every ten seconds.
 
-use super::{Ended, console::Console};
+use super::{Ended, console::Console, table};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use sdht::{Moving, Progress};
+use sdht::{Moving, Progress, Synced};
 use std::{
     fmt::Display,
     io::{self, IsTerminal},
     time::{Duration, Instant},
 };
 
+/// Steps of a bar.
+const BAR: u64 = 1_000;
 const EVERY: Duration = Duration::from_secs(10);
 
 /// The line that tells how it goes.
@@ -32,15 +34,15 @@ impl<'a> Line<'a> {
         Self { console, what, bar, said: Instant::now() }
     }
 
-    /// How much of how much; from then on there is a bar.
-    pub(crate) fn part(&self, done: usize, of: usize) {
-        if self.bar.length() != Some(of as u64) {
-            let style = "{prefix}: {bar:30} {pos}/{len} {msg} ({elapsed}, {eta} to go)";
+    /// The part that is done, of one; from then on there is a bar.
+    fn part(&self, share: f64) {
+        if self.bar.length().is_none() {
+            let style = "{prefix}: {bar:30} {percent} % {msg} ({elapsed}, {eta} to go)";
             let style = ProgressStyle::with_template(style);
             self.bar.set_style(style.expect("the template is well formed"));
-            self.bar.set_length(of as u64);
+            self.bar.set_length(BAR);
         }
-        self.bar.set_position(done as u64);
+        self.bar.set_position((share * BAR as f64) as u64);
     }
 
     /// How it stands now.
@@ -62,24 +64,97 @@ impl<'a> Line<'a> {
 
 /// Waits for the end of a change of the ring, and shows how it goes.
 pub(crate) async fn follow(console: &Console, what: &str, mut moving: Moving) -> Ended {
-    let mut line = Line::new(console, what);
-    let (mut most, mut keys, mut copied) = (0, 0, 0);
+    let (mut line, mut far) = (Line::new(console, what), Far::default());
     while let Some(progress) = moving.next().await {
         match progress {
-            Progress::Step(_, left) => {
-                // As more comes to light, the whole grows; it never shrinks.
-                most = most.max(left);
-                line.part(most - left, most);
-            }
-            Progress::Synced(_, more_keys, more_copied) => {
-                keys += more_keys;
-                copied += more_copied;
-            }
             Progress::Agreed(arc, decree) => log::info!("{arc}: {decree:?}"),
             Progress::Waiting(why) => log::info!("waiting: {why}"),
+            Progress::Step(_, left) => far.step(left),
+            Progress::Synced(synced) => far.synced(synced),
+            Progress::Weighed(load) => log::info!("{load:?}"),
         }
-        line.show(format_args!("{keys} keys seen, {copied} copied"));
+        line.part(far.share());
+        line.show(&far);
     }
     line.end();
     Ok(moving.await?)
+}
+
+/// How far a change has come.
+#[derive(Debug, Default)]
+struct Far {
+    /// Members that are still to come in or go, and the most that ever were: as more comes to light, the whole grows.
+    left: usize,
+    most: usize,
+    /// How far each arc has come that is gone through now.
+    now: Vec<Synced>,
+    /// What was copied in those gone through before.
+    keys: u64,
+    bytes: u64,
+}
+
+impl Far {
+    fn step(&mut self, left: usize) {
+        (self.left, self.most) = (left, self.most.max(left));
+    }
+
+    fn synced(&mut self, synced: Synced) {
+        let before = self.now.iter().position(|other| other.span == synced.span);
+        // Less than before: it is gone through anew.
+        if let Some(over) = before.map(|n| self.now.swap_remove(n))
+            && over.keys > synced.keys
+        {
+            self.keys += over.copied;
+            self.bytes += over.bytes;
+        }
+        self.now.push(synced);
+    }
+
+    /// The part that is done, of one.
+    fn share(&self) -> f64 {
+        let part = |synced: &Synced| synced.keys as f64 / synced.keys_total.max(1) as f64;
+        let under_way: f64 = self.now.last().map(part).unwrap_or_default();
+        let done = (self.most - self.left) as f64 + under_way.min(1.0);
+        (done / (self.most as f64 + 1.0)).min(1.0)
+    }
+}
+
+impl Display for Far {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let keys = self.keys + self.now.iter().map(|synced| synced.copied).sum::<u64>();
+        let bytes = self.bytes + self.now.iter().map(|synced| synced.bytes).sum::<u64>();
+        write!(f, "{keys} keys copied, {}", table::bytes(bytes))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use minor_protocol::{Position, Span};
+
+    fn synced(to: u64, keys: u64, copied: u64) -> Synced {
+        let span = Span::new(Position(0), Position(to));
+        Synced { span, keys, keys_total: 100, copied, bytes: 10 * copied, bytes_total: 1_000 }
+    }
+
+    #[test]
+    fn what_was_copied_adds_up_over_arcs_and_over_tries() {
+        let mut far = Far::default();
+        for (to, keys, copied) in [(1, 50, 20), (1, 100, 40), (2, 10, 1), (1, 10, 3)] {
+            far.synced(synced(to, keys, copied));
+        }
+        assert_eq!(far.to_string(), "44 keys copied, 440 B");
+    }
+
+    #[test]
+    fn the_part_done_goes_up_with_every_step_and_every_key() {
+        let mut far = Far::default();
+        let mut shares = vec![far.share()];
+        for (left, keys) in [(2, 10), (2, 90), (1, 5), (1, 100), (0, 100)] {
+            far.step(left);
+            far.synced(synced(left as u64 + 1, keys, 0));
+            shares.push(far.share());
+        }
+        assert!(shares.is_sorted() && shares[5] == 1.0, "{shares:?}");
+    }
 }

@@ -1,7 +1,8 @@
 //! `sdht repair`: finish what is half done, and make all copies alike.
 
-use super::{Care, Ended, console::Console, progress, status};
+use super::{Care, Ended, console::Console, preview, progress, status};
 use clap::Args;
+use sdht::Wanted;
 use serde_json::json;
 
 /// Finish or undo what a stopped command left half done, and make all copies alike; the newest wins.
@@ -21,6 +22,9 @@ pub(crate) struct Repair {
 impl Repair {
     pub(crate) async fn run(&self, console: &Console) -> Ended {
         let ring = console.ring().await?;
+        if self.care.plan {
+            return preview::show(console, &ring, Wanted::Repair).await;
+        }
         progress::follow(console, "repair", ring.repair()).await?;
         let seen = status::survey(&ring).await?;
         if console.json {
