@@ -194,3 +194,34 @@ impl From<NotMoved> for Fail {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use minor_protocol::{Key, Span};
+
+    #[test]
+    fn each_end_of_a_change_has_its_own_code() {
+        let key = || Key::new("k").unwrap();
+        let of = |why: NotSet| Fail::from(why).code as u8;
+        let few = || Trouble::NoMajority {
+            span: Span::WHOLE,
+            heard: 1,
+            of: 3,
+            tried_ms: 10,
+            last: String::new(),
+        };
+        assert_eq!(of(NotSet::NotMet { key: key(), found: None }), 4);
+        assert_eq!(of(NotSet::NotDone { key: key(), why: few() }), 5);
+        assert_eq!(of(NotSet::Unknown { key: key(), why: few() }), 6);
+        let closed = Trouble::NotAllowed { last: "401".into() };
+        assert_eq!(of(NotSet::NotDone { key: key(), why: closed }), 7);
+    }
+
+    #[test]
+    fn a_closed_pipe_is_no_failure() {
+        let fail = Fail::from(io::Error::from(io::ErrorKind::BrokenPipe));
+        assert_eq!((fail.code, fail.what.as_str()), (Code::Ok, ""));
+        assert_eq!(Fail::from(io::Error::other("full")).code, Code::Other);
+    }
+}
