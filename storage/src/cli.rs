@@ -23,7 +23,7 @@ pub(crate) struct Cli {
     pub(crate) tool: Option<Tool>,
 }
 
-/// What else can be done with a data directory.
+/// What else can be done than to serve.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Tool {
     /// Write all of a closed data directory to standard output, as one stream that any CBOR library reads.
@@ -37,6 +37,16 @@ pub(crate) enum Tool {
         /// The directory; it is made.
         #[arg(long, env = "MINOR_STORAGE_DATA", value_name = "DIR")]
         data: PathBuf,
+    },
+    /// Print what makes a shell complete this command's words.
+    Completions {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
+    /// Write the pages of the manual into a directory.
+    Man {
+        /// The directory; it must exist.
+        dir: PathBuf,
     },
 }
 

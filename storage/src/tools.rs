@@ -1,8 +1,9 @@
-//! What else can be done with a data directory than to serve from it: check it, export it, import into it.
+//! What else can be done than to serve: check a data directory, export it, import into it; print completions and manual.
 //!
-//! All three need the directory for themselves; a storage that serves from it keeps them out.
+//! The first three need the directory for themselves; a storage that serves from it keeps them out.
 
-use crate::cli::Tool;
+use crate::cli::{Cli, Tool};
+use clap::CommandFactory;
 use minor_storage::{
     archive::{self, Count, NoArchive},
     check,
@@ -42,6 +43,8 @@ pub(crate) enum NotDone {
     InUse { dir: PathBuf, why: NoArchive },
     #[error("the import into {} stopped: {why}; nobody will serve from what came in: remove the directory and begin anew", dir.display())]
     NotImported { dir: PathBuf, why: NoArchive },
+    #[error("the manual could not be written into {}: {why}", dir.display())]
+    NoManual { dir: PathBuf, why: io::Error },
     #[error("the result could not be printed: {0}")]
     NotPrinted(#[from] io::Error),
 }
@@ -55,12 +58,27 @@ pub(crate) fn check(dir: &Path) -> Result<ExitCode, NotDone> {
     Ok(if findings.is_whole() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// Exports or imports.
+/// Everything else.
 pub(crate) fn use_tool(tool: &Tool) -> Result<ExitCode, NotDone> {
     match tool {
         Tool::Export { data } => export(data),
         Tool::Import { data } => import(data),
+        Tool::Completions { shell } => complete(*shell),
+        Tool::Man { dir } => write_manual(dir),
     }
+}
+
+fn complete(shell: clap_complete::Shell) -> Result<ExitCode, NotDone> {
+    let mut text = vec![];
+    clap_complete::generate(shell, &mut Cli::command(), "minor-storage", &mut text);
+    io::stdout().write_all(&text)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn write_manual(dir: &Path) -> Result<ExitCode, NotDone> {
+    clap_mangen::generate_to(Cli::command(), dir)
+        .map_err(|why| NotDone::NoManual { dir: dir.into(), why })?;
+    Ok(ExitCode::SUCCESS)
 }
 
 fn export(dir: &Path) -> Result<ExitCode, NotDone> {

@@ -98,3 +98,19 @@ fn a_directory_that_is_not_there_is_not_made_by_looking_at_it() {
         assert!(!nowhere.exists());
     }
 }
+
+#[test]
+fn the_program_brings_its_own_manual_and_completions() {
+    let dir = tempfile::tempdir().unwrap();
+    assert!(tool(&["man", text(dir.path())], None).status.success());
+    let page = fs::read_to_string(dir.path().join("minor-storage.1")).unwrap();
+    assert!(page.contains("durability"), "the flags are in the manual");
+    assert!(dir.path().join("minor-storage-export.1").exists(), "each tool has a page");
+
+    for shell in ["bash", "zsh", "fish"] {
+        says(&tool(&["completions", shell], None), "token-file");
+    }
+    let nowhere = tool(&["man", "/nowhere/at/all"], None);
+    assert!(!nowhere.status.success());
+    says(&nowhere, "/nowhere/at/all");
+}
