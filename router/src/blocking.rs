@@ -14,7 +14,7 @@
 use crate::{
     error::{NotConnected, NotGot, NotSet},
     handle::{self, Builder, Value},
-    moves::{NotMoved, Preview, Progress, Wanted},
+    moves::{Loss, NotMoved, Preview, Progress, Wanted},
     walk::{NoRing, Walked},
 };
 use minor_protocol::{Expect, Key, Position, RingArc, Stamp, message::PlainRecords};
@@ -163,6 +163,20 @@ impl Ring {
     /// As [`crate::Ring::balance`].
     pub fn balance(&self) -> Moving {
         Moving(self.0.balance())
+    }
+
+    /// As [`crate::Ring::evict`].
+    pub fn evict<A: Into<String>>(
+        &self,
+        addresses: impl IntoIterator<Item = A>,
+        loss: Loss,
+    ) -> Moving {
+        Moving(self.0.evict(addresses, loss))
+    }
+
+    /// As [`crate::Ring::purge`].
+    pub fn purge<A: Into<String>>(&self, also: impl IntoIterator<Item = A>) -> Moving {
+        Moving(self.0.purge(also))
     }
 
     /// As [`crate::Ring::plan`].

@@ -231,8 +231,9 @@ impl NotMoved {
     pub fn is_retryable(&self) -> bool {
         match self {
             Self::NoRing(no_ring) => no_ring.is_retryable(),
-            Self::Silent { .. } | Self::Stuck { .. } => true,
-            Self::NoGoal(_) | Self::Refused { .. } | Self::Uneven(_) | Self::Ended => false,
+            Self::Silent { .. } | Self::Stuck { .. } | Self::NoMajority(_) => true,
+            Self::NoGoal(_) | Self::Refused { .. } | Self::Uneven(_) => false,
+            Self::Alive { .. } | Self::Unknown { .. } | Self::Ended => false,
         }
     }
 }

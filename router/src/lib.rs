@@ -140,7 +140,7 @@ use minor_protocol::mutant;
 pub use error::{NotConnected, NotGot, NotSet, Trouble};
 pub use handle::{Builder, Keys, Moving, Ring, Value};
 pub use minor_protocol::{Expect, Key, Position, RingArc, Stamp, StorageId};
-pub use moves::{Moved, NotMoved, Preview, Progress, Synced, Wanted};
+pub use moves::{Loss, Lost, Moved, Mute, NotMoved, Preview, Progress, Purged, Synced, Wanted};
 pub use plan::even::Load;
 pub use process_wide::{delete, get, join, remove, set};
 pub use transport::http::Token;
