@@ -155,6 +155,7 @@ impl From<NotSet> for Fail {
         let (code, next) = match &why {
             NotSet::NoKey(_) => (Code::Usage, None),
             NotSet::NotMet { .. } => (Code::NotMet, None),
+            NotSet::Reserved { .. } => (Code::Usage, None),
             NotSet::NotDone { why, .. } => (Code::from(why), next_after(why)),
             NotSet::Unknown { .. } => (Code::Unknown, None),
             _ => (Code::Other, None),
@@ -189,6 +190,16 @@ impl From<NotMoved> for Fail {
                 Self::new(Code::NotAllowed, what).next(GIVE_TOKEN)
             }
             NotMoved::Silent { .. } => Self::other(what).next("Start it, and say the same again."),
+            NotMoved::NoMajority(_) => Self::new(Code::NoMajority, what).next(
+                "Start them again; or, if they never come back: sdht remove ADDR ... --dead --accept-loss",
+            ),
+            NotMoved::Alive { ref address } => {
+                let next = format!("Let it hand over what it keeps: sdht remove {address}");
+                Self::new(Code::NotMet, what).next(next)
+            }
+            NotMoved::Unknown { .. } => {
+                Self::new(Code::NotFound, what).next("'sdht status' shows who is in the ring.")
+            }
             NotMoved::Stuck { .. } => Self::other(what).next(SEE_STATUS),
             _ => Self::other(what),
         }

@@ -28,6 +28,7 @@ mod man;
 mod memory;
 mod preview;
 mod progress;
+mod purge;
 mod remove;
 mod repair;
 mod set;
@@ -126,6 +127,7 @@ enum Verb {
     Copies(copies::Copies),
     Balance(balance::Balance),
     Repair(repair::Repair),
+    Purge(purge::Purge),
     Export(export::Export),
     Import(import::Import),
     Config(config::Config),
@@ -153,6 +155,7 @@ impl Verb {
             Self::Copies(verb) => verb.run(console).await,
             Self::Balance(verb) => verb.run(console).await,
             Self::Repair(verb) => verb.run(console).await,
+            Self::Purge(verb) => verb.run(console).await,
             Self::Export(verb) => verb.run(console).await,
             Self::Import(verb) => verb.run(console).await,
             Self::Config(verb) => verb.run(console),
@@ -169,6 +172,7 @@ impl Verb {
             | Self::Remove(_)
             | Self::Copies(_)
             | Self::Balance(_)
+            | Self::Purge(_)
             | Self::Repair(_)
             | Self::Import(_) => Some(format!(
                 "Everything is served as before. The same again goes on from here: sdht {again}"
