@@ -213,6 +213,12 @@ pub enum Trouble {
         /// The last no, or silence.
         last: String,
     },
+    /// So many of the arc's storages are closed to us that the others are no majority.
+    #[error("{last}")]
+    NotAllowed {
+        /// The last no, or silence.
+        last: String,
+    },
     /// Others changed the key all the time.
     #[error("others were always faster, for {tried_ms} ms")]
     Contention {
@@ -290,8 +296,16 @@ impl NoRing {
     pub fn is_retryable(&self) -> bool {
         match self {
             Self::NobodyAnswers { .. } | Self::Gap { .. } => true,
-            Self::NobodyKnown | Self::NotFounded(_) | Self::AnotherRing { .. } => false,
+            Self::NobodyKnown
+            | Self::NotFounded(_)
+            | Self::NotAllowed { .. }
+            | Self::AnotherRing { .. } => false,
         }
+    }
+
+    /// Whether only the user can mend it: by a token, or by another address.
+    pub(crate) fn is_for_good(&self) -> bool {
+        matches!(self, Self::NotAllowed { .. } | Self::NotFounded(_) | Self::AnotherRing { .. })
     }
 }
 
@@ -301,7 +315,11 @@ impl Trouble {
         match self {
             Self::NoRing(no_ring) => no_ring.is_retryable(),
             Self::NoMajority { .. } | Self::Contention { .. } => true,
-            Self::Forgotten | Self::TooSlow { .. } | Self::Full(_) | Self::Ended => false,
+            Self::NotAllowed { .. }
+            | Self::Forgotten
+            | Self::TooSlow { .. }
+            | Self::Full(_)
+            | Self::Ended => false,
         }
     }
 }

@@ -27,6 +27,7 @@ pub use values::Value;
 
 use crate::{
     error::{NotConnected, NotGot, NotSet, Trouble},
+    look::Look,
     register::Changed,
     router::{Patience, Router},
     transport::http::{HttpTransport, Token},
@@ -215,6 +216,15 @@ impl Ring {
     pub async fn survey(&self) -> Result<Walked, NoRing> {
         let seen = self.run(|router| async move { router.survey().await }).await;
         seen.unwrap_or(Err(NoRing::NobodyKnown))
+    }
+
+    /// All copies of a key, as each of its storages shows them.
+    pub async fn look(&self, key: Key) -> Result<Look, NotGot> {
+        let name = key.clone();
+        match self.run(move |router| async move { router.look(&key).await }).await {
+            Ok(look) => Ok(look?),
+            Err(Ended) => Err(NotGot::NotRead { key: name, why: Trouble::Ended }),
+        }
     }
 
     /// Has something done on the router's thread.

@@ -126,6 +126,7 @@ mod fill;
 pub mod get;
 pub mod handle;
 pub mod listing;
+pub mod look;
 pub mod moves;
 pub mod object;
 mod pace;

@@ -303,6 +303,8 @@ pub struct Kept {
     pub floor: Ballot,
     /// Records it holds of it, about: the cells at both ends are counted in proportion.
     pub records: u64,
+    /// Those of them that are tombstones, about.
+    pub tombstones: u64,
     /// Bytes of them, about.
     pub bytes: u64,
     /// It does not trust its own data there and answers nothing for it.

@@ -149,7 +149,8 @@ mod tests {
         let ballot = ballot(7);
         let whole = Shown { ballot, content: ShownContent::Whole(state()) };
         let head = Shown { ballot, content: ShownContent::Header(state().header, 5) };
-        let kept = Kept { arc: arc(), floor: ballot, records: 1, bytes: 2, damaged: true };
+        let kept =
+            Kept { arc: arc(), floor: ballot, records: 1, tombstones: 0, bytes: 2, damaged: true };
         let row = Row { key: Key::new("k").unwrap(), ballot, dead_from_ms: Some(0), bytes: 4 };
         let hello = Hello {
             ring: Some(RingId(1)),

@@ -133,8 +133,9 @@ impl Storage {
         let board = self.board();
         due.on(board.written);
         let kept = board.chart.seats().iter().map(|seat| {
-            let (records, bytes) = self.cells.about(seat.span);
-            Kept { arc: seat.arc.clone(), floor: seat.floor, records, bytes, damaged: seat.damaged }
+            let [records, tombstones, bytes] = self.cells.about(seat.span);
+            let (arc, floor, damaged) = (seat.arc.clone(), seat.floor, seat.damaged);
+            Kept { arc, floor, records, tombstones, bytes, damaged }
         });
         Hello {
             ring: board.chart.ring(),

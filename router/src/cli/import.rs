@@ -1,0 +1,135 @@
+//! `sdht import`: an archive's values into a ring of any size.
+
+use super::{
+    Ended,
+    archive::{About, NoArchive, PIECE, Reader},
+    console::Console,
+    fail::Fail,
+    progress::Line,
+    value,
+};
+use clap::Args;
+use futures_util::{StreamExt, stream};
+use minor_protocol::{Expect, Key, Operation, Wish};
+use sdht::{NotSet, PutOptions, Ring};
+use serde_json::json;
+use std::{
+    fs::File,
+    io::{self, BufReader, Read},
+    path::{Path, PathBuf},
+    thread,
+};
+use tokio::sync::mpsc;
+
+/// Set every value of an archive; what the ring has under the same keys is replaced.
+///
+/// A stream that is cut off or damaged is said to be so; what came before that is in the ring, and the same again does no
+/// harm.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  sdht import -f backup.sdht
+  zstd -dc backup.sdht.zst | sdht import
+  sdht export --ring 10.0.0.1:8000 | sdht import --ring 10.9.0.1:8000")]
+pub(crate) struct Import {
+    /// Read this file instead of standard input.
+    #[arg(short, long)]
+    file: Option<PathBuf>,
+}
+
+/// Values set at the same time.
+const AT_ONCE: usize = 64;
+
+impl Import {
+    pub(crate) async fn run(&self, console: &Console) -> Ended {
+        let ring = console.ring().await?;
+        let mut values = read(self.file.as_deref())?;
+        let values = stream::poll_fn(move |cx| values.poll_recv(cx));
+        let mut set = values.map(|value| set(ring.clone(), value)).buffer_unordered(AT_ONCE);
+        let (mut line, mut keys, mut bytes) = (Line::new(console, "import"), 0_u64, 0);
+        while let Some(outcome) = set.next().await {
+            match outcome {
+                Ok(length) => {
+                    keys += 1;
+                    bytes += length;
+                    line.show(format_args!("{keys} keys, {}", indicatif::BinaryBytes(bytes)));
+                }
+                Err(why) => {
+                    let what = format!("{} ({keys} keys were set before that)", why.what);
+                    let next = why.next.or(Some("The same again does no harm.".into()));
+                    return Err(Fail { code: why.code, what, next });
+                }
+            }
+        }
+        line.end();
+        if console.json {
+            return console.object(json!({ "keys": keys, "bytes": bytes }));
+        }
+        console.print(format_args!("{keys} keys, {}", indicatif::BinaryBytes(bytes)))
+    }
+}
+
+/// A value, and its bytes as they come.
+struct Incoming {
+    about: About,
+    pieces: mpsc::Receiver<Result<Vec<u8>, NoArchive>>,
+}
+
+/// Reads on a thread that may wait, a few values ahead and of each a few pieces.
+fn read(file: Option<&Path>) -> Result<mpsc::Receiver<Result<Incoming, NoArchive>>, Fail> {
+    let from: Box<dyn Read + Send> = match file {
+        Some(path) => Box::new(
+            File::open(path).map_err(|why| Fail::other(format!("{}: {why}", path.display())))?,
+        ),
+        None => Box::new(io::stdin()),
+    };
+    let (send, values) = mpsc::channel(1);
+    thread::spawn(move || {
+        if let Err(why) = read_all(from, &send) {
+            drop(send.blocking_send(Err(why)));
+        }
+    });
+    Ok(values)
+}
+
+fn read_all(
+    from: Box<dyn Read>,
+    values: &mpsc::Sender<Result<Incoming, NoArchive>>,
+) -> Result<(), NoArchive> {
+    let mut reader = Reader::new(BufReader::new(from))?;
+    while let Some(about) = reader.value()? {
+        let (send, pieces) = mpsc::channel(2);
+        if values.blocking_send(Ok(Incoming { about, pieces })).is_err() {
+            return Ok(());
+        }
+        while let Some(piece) = reader.bytes().transpose() {
+            let cut = piece.as_ref().err().map(ToString::to_string);
+            // Whoever has given up this value has given up them all.
+            if send.blocking_send(piece).is_err() || cut.is_some() {
+                return Ok(());
+            }
+        }
+    }
+    Ok(())
+}
+
+async fn set(ring: Ring, value: Result<Incoming, NoArchive>) -> Result<u64, Fail> {
+    let not_read = |why: NoArchive| Fail::other(why.to_string());
+    let Incoming { about, mut pieces } = value.map_err(not_read)?;
+    let About { key, content_type, expires_ms, length } = about;
+    if length <= PIECE as u64 {
+        let value = pieces.recv().await.transpose().map_err(not_read)?.unwrap_or_default();
+        let key = Key::new(key).map_err(NotSet::from)?;
+        let wish = Wish::Set { content_type, expires_ms, value };
+        ring.change(key, Operation { expect: Expect::Anything, wish }).await?;
+        return Ok(length);
+    }
+    let mut options = PutOptions::new().content_type(content_type);
+    if let Some(end) = expires_ms {
+        options = options.time_to_live(value::until(end));
+    }
+    let pieces = stream::poll_fn(move |cx| pieces.poll_recv(cx));
+    let pieces = pieces.map(|piece| piece.map_err(io::Error::other));
+    ring.put_stream(&key, pieces, &options).await?;
+    Ok(length)
+}
