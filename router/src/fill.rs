@@ -4,18 +4,12 @@
 use crate::{
     moves::{NotMoved, Progress, note},
     router::Router,
-    sync::{Chore, Listing, enough, settle},
+    sync::{Chore, Listing, dead_everywhere, enough, settle},
     transport::Transport,
     tries::Again,
 };
 use futures_util::{StreamExt, stream};
-use minor_protocol::{
-    Key, Member, Reply, Request, RingArc,
-    limits::LIST_ROWS,
-    message::{Dead, Row},
-    mutant,
-    record::Record,
-};
+use minor_protocol::{Key, Member, Reply, Request, RingArc, limits::LIST_ROWS, record::Record};
 
 /// Keys that are copied at the same time.
 const AT_ONCE: usize = 256;
@@ -144,25 +138,7 @@ impl<T: Transport> Router<T> {
         let (mut after, mut swept) = (None, 0);
         loop {
             let listings = self.listings(arc, after).await.map_err(stuck)?;
-            let needed = if mutant::is("M17") { arc.majority() } else { arc.members.len() };
-            if listings.len() < needed {
-                return Ok(swept);
-            }
-            let is_dead = |row: &Row| row.dead_from_ms.is_some_and(|end| end <= now_ms);
-            let dead: Vec<Dead> = listings[0]
-                .rows
-                .iter()
-                .filter(|row| is_dead(row))
-                .filter(|row| {
-                    let same = |l: &&Listing| {
-                        l.rows
-                            .iter()
-                            .any(|r| r.key == row.key && r.ballot == row.ballot && is_dead(r))
-                    };
-                    listings.iter().filter(same).count() >= needed
-                })
-                .map(|row| Dead { key: row.key.clone(), ballot: row.ballot })
-                .collect();
+            let Some(dead) = dead_everywhere(arc, &listings, now_ms) else { return Ok(swept) };
             let next = settle(arc, &listings).next;
             if !dead.is_empty() {
                 let drop_all = |m: &Member| {

@@ -9,7 +9,7 @@
 //! storage to router to storage in pages, and only to the member that is being filled.
 
 use crate::{
-    plan::{First, Goal, NoGoal, Step},
+    plan::{Goal, NoGoal, Step},
     proposal::{Canvass, Poll},
     router::Router,
     tally::{Tally, Verdict},
@@ -19,7 +19,7 @@ use crate::{
 use futures_util::StreamExt;
 use minor_protocol::{
     Decree, Member, Position, Refusal, Reply, Request, RingArc, RingId, Span, StorageId,
-    message::PlainRecords, mutant,
+    message::PlainRecords,
 };
 use tokio::time::{Duration, Instant};
 
@@ -234,23 +234,15 @@ impl<T: Transport> Router<T> {
 
     /// Does what a step needs first, and has its decree decided.
     async fn take(&self, step: &Step, tell: &mut dyn FnMut(Progress)) -> Taken {
-        let (mut sync, mut teach) = match step.first {
-            First::Nothing => (false, false),
-            First::Sync => (true, false),
-            First::Teach => (false, true),
-            First::SyncAndTeach => (true, true),
-        };
-        sync &=
-            !mutant::is("M10") || !matches!(step.decree, Decree::Shrink { .. } | Decree::Filled);
-        sync &= !mutant::is("M11") || !matches!(step.decree, Decree::Grow { .. });
-        teach &= !mutant::is("M14");
-        if teach
+        if step.needs_teaching()
             && let Decree::Grow { member, .. } = &step.decree
             && let Err(why) = self.teach_outsider(&step.arc, member).await
         {
             return Taken::NotYet(why);
         }
-        if sync && let Err(why) = self.sync(&step.arc, tell).await {
+        if step.needs_sync()
+            && let Err(why) = self.sync(&step.arc, tell).await
+        {
             return Taken::NotYet(why);
         }
         self.decide(&step.arc, Some(&step.decree), tell).await

@@ -18,6 +18,7 @@
 pub mod chance;
 pub mod history;
 pub mod http;
+pub mod model;
 pub mod process;
 pub mod simulation;
 

@@ -23,7 +23,7 @@ use crate::{
 use serde::{Deserialize, Serialize};
 
 /// Many requests to one storage.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Hash, Serialize, Deserialize)]
 pub struct Ask {
     /// Who is asked; only [`Request::Hello`] may leave it open.
     pub storage: Option<StorageId>,
@@ -37,7 +37,7 @@ pub struct Ask {
 }
 
 /// The answers to one ask, one for each request and in their order.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Hash, Serialize, Deserialize)]
 pub struct Answers {
     /// Who answers.
     pub storage: StorageId,
@@ -51,7 +51,7 @@ pub struct Answers {
 pub type Answer = Result<Reply, Refusal>;
 
 /// How much of a record is wanted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Show {
     /// All but the value's bytes.
     #[serde(rename = "h")]
@@ -62,7 +62,7 @@ pub enum Show {
 }
 
 /// The state an accept is about.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Proposed {
     /// This one.
     #[serde(rename = "s")]
@@ -73,7 +73,7 @@ pub enum Proposed {
 }
 
 /// A dead record, to be dropped.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Dead {
     /// Its key.
     #[serde(rename = "k")]
@@ -84,7 +84,7 @@ pub struct Dead {
 }
 
 /// What to do with records a storage kept while it was in no ring.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum PlainRecords {
     /// Refuse to enter a ring when there are any.
     Refuse,
@@ -93,7 +93,7 @@ pub enum PlainRecords {
 }
 
 /// A storage that another one remembers for the walk.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Neighbour {
     /// Who and where.
     pub member: Member,
@@ -102,7 +102,7 @@ pub struct Neighbour {
 }
 
 /// One thing asked of a storage.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Hash, Serialize, Deserialize)]
 pub enum Request {
     /// Who are you, and what do you know of the ring?
     Hello,
@@ -189,7 +189,7 @@ pub enum Request {
 }
 
 /// What a storage shows of a record.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Shown {
     /// The ballot it was accepted with.
     #[serde(rename = "b")]
@@ -200,7 +200,7 @@ pub struct Shown {
 }
 
 /// As much of a state as was asked for.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum ShownContent {
     /// All but the value, and how many bytes that has.
     #[serde(rename = "h")]
@@ -221,7 +221,7 @@ impl ShownContent {
 }
 
 /// One row of a listing.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Row {
     /// The key.
     #[serde(rename = "k")]
@@ -238,7 +238,7 @@ pub struct Row {
 }
 
 /// How much an arc holds at one storage.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Tally {
     /// Records, tombstones among them.
     pub records: u64,
@@ -251,7 +251,7 @@ pub struct Tally {
 }
 
 /// An arc that a storage keeps, as it sees it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Kept {
     /// The arc.
     pub arc: RingArc,
@@ -266,7 +266,7 @@ pub struct Kept {
 }
 
 /// Who a storage is and what it knows of the ring.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Hello {
     /// Its ring; none while it is a store of its own.
     pub ring: Option<RingId>,
@@ -287,7 +287,7 @@ pub struct Hello {
 }
 
 /// What became of a one-step change.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Outcome {
     /// It is done, now or by an earlier try.
     Done,
@@ -300,7 +300,7 @@ pub enum Outcome {
 }
 
 /// An answer of yes.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Hash, Serialize, Deserialize)]
 pub enum Reply {
     /// To [`Request::Hello`].
     Hello(Box<Hello>),
@@ -355,7 +355,7 @@ pub enum Reply {
 }
 
 /// An answer of no. The storage did nothing, now or later.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, thiserror::Error, Serialize, Deserialize)]
 pub enum Refusal {
     /// The asker is behind: this is the arc now.
     #[error("the arc is now {arc}")]
