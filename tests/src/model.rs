@@ -44,8 +44,6 @@ pub struct Bounds {
     pub silent: u8,
     /// Storages that crash and start again.
     pub crashes: u8,
-    /// Tries of one task.
-    pub tries: u8,
 }
 
 /// A condition on a state, as the explorer wants it.
@@ -58,8 +56,10 @@ pub struct World {
     pub first: Scene,
     /// What each router is to do, one thing after another.
     pub tasks: Vec<Vec<Task>>,
-    /// Tries of one task.
-    pub tries: u8,
+    /// How often each router tries one task, or how many steps it takes of one change of the ring.
+    pub tries: Vec<u8>,
+    /// Only one router changes the ring, so in what order its decrees are voted on matters to nobody.
+    pub one_mover: bool,
     /// What must be seen at least once, or the world shows nothing.
     pub sometimes: Vec<(&'static str, Condition)>,
     /// The rule that is switched off.
@@ -91,6 +91,12 @@ struct Letter {
     /// To which storage.
     to: usize,
     request: Arc<Request>,
+}
+
+impl Letter {
+    fn is_vote(&self) -> bool {
+        matches!(*self.request, Request::PrepareDecree { .. } | Request::AcceptDecree { .. })
+    }
 }
 
 /// One step of the world.
@@ -165,6 +171,9 @@ impl Model for World {
             }
         }
         let comes = |letter: &Letter| {
+            if scene.is_awaited(letter) && self.one_mover && letter.is_vote() {
+                return scene.runners[letter.from].waits_for().next() == Some(letter.to);
+            }
             letter.round.is_none() || scene.is_awaited(letter) || scene.left.late > 0
         };
         let letters = scene.flight.iter().enumerate().filter(|(_, letter)| comes(letter));

@@ -241,7 +241,7 @@ impl Scene {
         let since = self.judge.now();
         let runner = &mut self.runners[router];
         runner.since = since;
-        runner.tries = world.tries;
+        runner.tries = world.tries[router];
         let task = &world.tasks[router][runner.begun];
         runner.begun += 1;
         match task {

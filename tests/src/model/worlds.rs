@@ -5,12 +5,12 @@ use super::{
     Bounds, Condition, Scene, World,
     judge::Judge,
     keeper::Keeper,
-    member,
-    runner::{Runner, Task},
+    member, place,
+    runner::{Round, Runner, Task},
 };
 use minor_protocol::{
-    Ballot, Decree, Expect, Moment, Operation, Position, Record, RingArc, RingId, Span, State,
-    StorageId, Wish,
+    Ballot, Decree, Expect, Member, Moment, Operation, Position, Record, RingArc, RingId, Span,
+    State, StorageId, Wish,
     record::{Content, Header},
 };
 use minor_storage::acceptors::chart::Chart;
@@ -114,7 +114,7 @@ pub fn contention(bounds: Bounds) -> World {
     let arcs = [past.arc.clone()];
     let runners = vec![Runner::new(1, 0, &arcs), Runner::new(2, 0, &arcs)];
     let first = Scene::new(past.holding(&[None; 3]), runners, bounds, Judge::default());
-    let tasks = vec![vec![set(Expect::Absent, 1), Task::Get], vec![set(Expect::Absent, 2)]];
+    let tasks = vec![vec![set(Expect::Absent, 1), Task::Get], vec![set(Expect::Anything, 2)]];
     let sometimes: Vec<(&'static str, Condition)> = vec![
         ("a change is done", |_, s| s.judge.length() > 0),
         ("both are answered", |_, s| s.runners[0].answered == 2 && s.runners[1].answered == 1),
@@ -124,7 +124,7 @@ pub fn contention(bounds: Bounds) -> World {
             a.zip(b).is_some_and(|(a, b)| a.state != b.state)
         }),
     ];
-    World { first, tasks, tries: bounds.tries, sometimes, off: None }
+    World { first, tasks, tries: vec![2, 1], one_mover: false, sometimes, off: None }
 }
 
 /// The arc has gone on from A B C to A B D. A still holds an accept that nobody else took, of an older epoch and with a late
@@ -149,7 +149,7 @@ pub fn residue(bounds: Bounds) -> World {
                 && s.judge.length() == 1
         }),
     ];
-    World { first, tasks, tries: bounds.tries, sometimes, off: None }
+    World { first, tasks, tries: vec![2, 3], one_mover: false, sometimes, off: None }
 }
 
 /// The arc grows from A B C to A B C D, and A and B have not heard of it; one router has.
@@ -170,7 +170,7 @@ pub fn half_grown(bounds: Bounds) -> World {
                 && s.keepers.iter().any(|k| k.arc().is_some_and(|arc| arc.epoch == 5))
         }),
     ];
-    World { first, tasks, tries: bounds.tries, sometimes, off: None }
+    World { first, tasks, tries: vec![2, 2], one_mover: false, sometimes, off: None }
 }
 
 /// A value that A and C hold is deleted and swept, while an accept of it is still on its way to B.
@@ -184,7 +184,7 @@ pub fn sweep(bounds: Bounds) -> World {
     let first =
         Scene::new(keepers, runners, bounds, Judge::after(&[id], false)).with_old_accept(1, old);
     let tasks = vec![vec![delete(), Task::Sweep], vec![set(Expect::Absent, 2)]];
-    World { first, tasks, tries: bounds.tries, sometimes: swept(), off: None }
+    World { first, tasks, tries: vec![2, 2], one_mover: false, sometimes: swept(), off: None }
 }
 
 /// A tombstone that all hold is swept, while two change the key.
@@ -199,7 +199,7 @@ pub fn swept_between(bounds: Bounds) -> World {
     let first = Scene::new(keepers, runners, bounds, Judge::after(&made_by, true));
     let tasks =
         vec![vec![Task::Sweep], vec![set(Expect::Anything, 1)], vec![set(Expect::Anything, 2)]];
-    World { first, tasks, tries: bounds.tries, sometimes: swept(), off: None }
+    World { first, tasks, tries: vec![1, 1, 1], one_mover: false, sometimes: swept(), off: None }
 }
 
 fn swept() -> Vec<(&'static str, Condition)> {
@@ -212,9 +212,9 @@ fn swept() -> Vec<(&'static str, Condition)> {
     ]
 }
 
-/// A hands-over: the arc of A B C becomes one of A B D, while another router changes the key. D was a member long ago, does not know that it is out, and
-/// still holds a value that was deleted and swept since.
-pub fn hand_over(bounds: Bounds) -> World {
+/// An arc of A B C is to become one of A B D, and two routers are at it. D was a member long ago, does not know that it is
+/// out, and still holds a value that was deleted and swept since.
+pub fn come_back(bounds: Bounds) -> World {
     let past = Past::founded(4, 3).grown(B, None).filled().grown(D, None).filled();
     let (id, deleted) = (ballot(past.arc.epoch, 1), ballot(past.arc.epoch + 2, 2));
     let old = record(&[id], true);
@@ -226,21 +226,84 @@ pub fn hand_over(bounds: Bounds) -> World {
     let runners = vec![Runner::new(1, 2, &arcs), Runner::new(2, 2, &arcs)];
     let keepers = past.holding(&[None, None, None, Some(&old)]);
     let first = Scene::new(keepers, runners, bounds, Judge::after(&[id, deleted], true));
-    let tasks = vec![vec![kept_by(&[A, B, D])], vec![set(Expect::Absent, 1)]];
+    let tasks = vec![vec![kept_by(&[A, B, D])], vec![kept_by(&[A, B, D])]];
+    let sometimes: Vec<(&'static str, Condition)> = vec![
+        ("the newcomer clears what it held", |_, s| s.keepers[3].record.is_none()),
+        ("the arc is handed over", |_, s| s.keepers[3].arc().is_some_and(|arc| arc.epoch == 9)),
+        ("both put it to the vote at once", |_, s| {
+            s.runners.iter().all(|r| matches!(r.round(), Round::Poll { .. }))
+        }),
+    ];
+    World { first, tasks, tries: vec![3, 2], one_mover: false, sometimes, off: None }
+}
+
+/// An arc of A B C has grown by D, which is to be filled, and C is to go; C has not heard of it yet, nor has the other
+/// router, which sets the key. What was set before is on B and C alone.
+pub fn hand_over(bounds: Bounds) -> World {
+    let past = three(4);
+    let before = past.arc.clone();
+    let id = ballot(before.epoch, 1);
+    let held = record(&[id], true);
+    let past = past.grown(D, Some(&[A, B, D]));
+    let arc = past.arc.clone();
+    let runners = vec![Runner::new(1, 0, &[arc.clone()]), Runner::new(2, 0, &[before])];
+    let keepers = past.holding(&[None, Some(&held), Some(&held), None]);
+    let first =
+        Scene::new(keepers, runners, bounds, Judge::after(&[id], false)).teaching(2, &[arc]);
+    let tasks = vec![vec![kept_by(&[A, B, D])], vec![set(Expect::Present, 1)]];
     let sometimes: Vec<(&'static str, Condition)> = vec![
         ("the arc is handed over", |_, s| s.runners[0].answered == 1),
-        ("the change is done before", |_, s| {
-            s.runners[1].answered == 1
-                && s.keepers.iter().all(|k| k.arc().is_none_or(|a| a.epoch <= 7))
-        }),
         ("the newcomer is filled by a copy", |_, s| {
-            s.keepers[3].record.as_ref().is_some_and(|r| r.ballot.epoch == 7)
+            matches!(s.runners[0].round(), Round::Copy { .. })
+        }),
+        ("a sync meets what nobody can tell, and renews it", |_, s| {
+            matches!(s.runners[0].round(), Round::Prepare { .. })
+        }),
+        ("the change is done in the last epoch", |_, s| {
+            s.runners[1].answered == 1
+                && s.keepers[3].record.as_ref().is_some_and(|r| r.ballot.epoch == 7)
         }),
         ("both are done", |_, s| s.runners.iter().all(|r| r.answered == 1)),
     ];
-    World { first, tasks, tries: bounds.tries, sometimes, off: None }
+    World { first, tasks, tries: vec![4, 2], one_mover: true, sometimes, off: None }
 }
 
-/// A place beside which the ring of [`split_and_merge`] is cut.
-#[expect(dead_code)]
-const CUT: Position = Position(1 << 62);
+/// The ring is cut in two arcs of the same members, and one router merges them, while another gives a member of the
+/// upper one a new zone: seal, absorb and reopen against a change that comes between.
+pub fn merge(bounds: Bounds) -> World {
+    let past = three(3);
+    let cut = Position(place().0.wrapping_add(1 << 32));
+    let halves = Decree::Split { at: cut }.next(&past.arc).expect("it can be cut");
+    let mut past = past;
+    past.charts.iter_mut().for_each(|chart| chart.learn(&halves).expect("it can be learned"));
+    let moved = Member { zone: "z".into(), ..member(B) };
+    let lower = [A, B, C].map(|m| (cut, member(m)));
+    let upper = [member(A), moved, member(C)].map(|m| (Span::WHOLE.to, m));
+    let changed = Task::Reach(Goal { places: lower.into_iter().chain(upper).collect(), copies: 3 });
+    let runners = vec![Runner::new(1, 0, &halves), Runner::new(2, 0, &halves)];
+    let first = Scene::new(past.holding(&[None; 3]), runners, bounds, Judge::default());
+    let tasks = vec![vec![kept_by(&[A, B, C])], vec![changed]];
+    let sometimes: Vec<(&'static str, Condition)> = vec![
+        ("the arcs are one again", |_, s| {
+            s.keepers.iter().all(|k| k.arc().is_some_and(|arc| arc.span == Span::WHOLE))
+        }),
+        ("the lower arc is sealed and the upper one has changed", |_, s| {
+            s.keepers.iter().any(|k| {
+                let seats = k.chart.seats();
+                seats.iter().any(|seat| {
+                    seat.arc.sealed.is_some_and(|seal| {
+                        seats.iter().any(|u| u.arc.span == seal.span && u.arc.epoch > seal.epoch)
+                    })
+                })
+            })
+        }),
+        ("a seal is taken back", |_, s| {
+            s.keepers.iter().any(|k| {
+                k.arc().is_some_and(|arc| {
+                    arc.epoch == 8 && arc.span != Span::WHOLE && arc.sealed.is_none()
+                })
+            })
+        }),
+    ];
+    World { first, tasks, tries: vec![4, 2], one_mover: false, sometimes, off: None }
+}
