@@ -1,7 +1,8 @@
 //! The proofs: what is claimed of a storage is shown with real processes, real sockets and real disks.
 //!
 //! [`process`] starts, kills and restarts storages, [`http`] speaks to them without hiding a byte, [`chance`] draws what must
-//! look like chance and yet can be drawn again, [`history`] judges whether one register can have answered so. What is proved
+//! look like chance and yet can be drawn again, [`history`] judges whether one register can have answered so,
+//! [`simulation`] draws whole rings and what befalls them, [`model`] explores small worlds to their last state. What is proved
 //! stands in `tests/`, one file per matter.
 //!
 //! Every test is quick as it stands and takes its large number from the environment:

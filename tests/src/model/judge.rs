@@ -5,7 +5,7 @@
 //! at every moment any majority that would answer must hold the chain as far as it was answered. The last needs no reader:
 //! it is looked at in every state, as if somebody read just then.
 
-use super::{Scene, place};
+use super::Scene;
 use minor_protocol::{Ballot, RingArc, message::Outcome, record::Header};
 
 /// How far the answers went when an operation began.
@@ -158,9 +158,4 @@ pub fn nothing_answered_is_lost(scene: &Scene) -> bool {
         }
     }
     true
-}
-
-/// I1: the newest arcs that storages keep tile the ring, as far as everybody has learned what was decided.
-pub fn the_key_is_kept(scene: &Scene) -> bool {
-    scene.keepers.iter().any(|keeper| keeper.chart.seat_of(place()).is_some())
 }

@@ -11,16 +11,18 @@
 //!   sweep      Survey ─▶ Drop                                 sync::dead_everywhere
 //! ```
 
+mod asking;
 mod moving;
 
-use super::{Letter, Scene, World, judge::Since, key, place};
+use super::{Letter, Scene, World, judge::Since, place};
+use asking::accept;
 use minor_protocol::{
     Answer, Ballot, Decree, HybridClock, Member, Moment, Operation, Refusal, Reply, Request,
     RingArc, State, StorageId, Wish,
-    message::{Outcome, Proposed, Show, Shown, ShownContent},
+    message::{Outcome, Shown, ShownContent},
 };
 use sdht::{
-    change::{Accept, Change, Decision, Prepare, arc_for_accept},
+    change::{Accept, Change, Prepare},
     get::{Get, Seen},
     plan::{Goal, Step},
     proposal::Poll,
@@ -111,7 +113,9 @@ impl Runner {
     /// A router that remembers these arcs and whose clock shows this moment.
     pub fn new(name: u64, clock: u64, arcs: &[RingArc]) -> Self {
         let mut ring = RingMap::default();
-        arcs.iter().for_each(|arc| drop(ring.learn(arc)));
+        for arc in arcs {
+            ring.learn(arc);
+        }
         Self {
             name,
             clock: Moment(clock),
@@ -159,7 +163,9 @@ impl Runner {
         let Some(Err(refusal)) = heard else { return None };
         match refusal {
             Refusal::Refused { highest } => self.clock = self.clock.max(highest.clock),
-            Refusal::Stale { arc } => drop(self.ring.learn(arc)),
+            Refusal::Stale { arc } => {
+                self.ring.learn(arc);
+            }
             Refusal::Behind { .. } => {
                 return self.asked_arc().filter(|arc| arc.has(StorageId(from as u128))).cloned();
             }
@@ -262,24 +268,16 @@ impl Scene {
             Round::Rest => unreachable!("nothing is heard at rest"),
             Round::Prepare { arc, ballot, change, why } => {
                 let (prepared, verdict) = self.runners[router].prepared(&arc);
-                match (verdict, ()) {
-                    (Verdict::Reached, ()) => {
-                        self.decide(
-                            world,
-                            router,
-                            prepared.decide(&change, 0),
-                            arc,
-                            ballot,
-                            change,
-                            why,
-                        );
+                match verdict {
+                    Verdict::Reached => {
+                        self.decide(router, prepared.decide(&change, 0), arc, ballot, change, why);
                     }
                     _ => self.again(world, router, change, why),
                 }
             }
             Round::Accept { arc, change, outcome, state, why } => {
                 match self.runners[router].accepted(&arc) {
-                    Verdict::Reached => self.changed(world, router, change, outcome, &state, why),
+                    Verdict::Reached => self.changed(router, change, outcome, &state, why),
                     _ => self.again(world, router, change, why),
                 }
             }
@@ -340,139 +338,6 @@ impl Scene {
     fn known_arc(&self, router: usize) -> RingArc {
         self.runners[router].ring.arc_at(place()).expect("it remembers an arc").clone()
     }
-
-    fn try_change(
-        &mut self,
-        router: usize,
-        before: Option<Change>,
-        operation: Operation,
-        why: Why,
-    ) {
-        let arc = match &why {
-            Why::Renewing(step) => step.arc.clone(),
-            Why::Asked | Why::Reading => self.known_arc(router),
-        };
-        let ballot = self.runners[router].ballot(arc.epoch);
-        // A change that nobody can have applied yet is still at its first round.
-        let change = before.filter(|change| change.may_be_applied).unwrap_or(Change {
-            operation,
-            id: ballot,
-            may_be_applied: false,
-        });
-        let request = Request::Prepare { key: key(), ballot, show: Show::Whole };
-        let members = arc.members.clone();
-        self.ask(router, Round::Prepare { arc, ballot, change, why }, &members, request);
-    }
-
-    #[expect(clippy::too_many_arguments, reason = "all that one round of a change is made of")]
-    fn decide(
-        &mut self,
-        world: &World,
-        router: usize,
-        decision: Decision,
-        arc: RingArc,
-        ballot: Ballot,
-        mut change: Change,
-        why: Why,
-    ) {
-        match decision {
-            Decision::NeedValue => unreachable!("all were asked for everything"),
-            Decision::Answer(outcome, header) => {
-                let state = State { header, value: vec![] };
-                self.changed(world, router, change, outcome, &state, why);
-            }
-            Decision::Accept(outcome, state) => {
-                let newest = self.runners[router].ring.arc_at(place()).cloned();
-                let arc = arc_for_accept(&arc, newest.as_ref()).clone();
-                change.may_be_applied = true;
-                let request = accept(Ballot { epoch: arc.epoch, ..ballot }, state.clone());
-                let members = arc.members.clone();
-                let round = Round::Accept { arc, change, outcome, state, why };
-                self.ask(router, round, &members, request);
-            }
-        }
-    }
-
-    /// A change has come to its end.
-    fn changed(
-        &mut self,
-        world: &World,
-        router: usize,
-        change: Change,
-        outcome: Outcome,
-        state: &State,
-        why: Why,
-    ) {
-        let since = self.runners[router].since;
-        match why {
-            Why::Asked => {
-                if change.operation.wish == Wish::Delete && outcome != Outcome::Unknown {
-                    self.judge.deleting = false;
-                }
-                self.judge.hear_change(since, change.id, outcome, &state.header);
-                self.runners[router].answered += 1;
-                self.rest(router);
-            }
-            Why::Reading => {
-                self.judge.hear(since, Some(&state.header));
-                self.runners[router].answered += 1;
-                self.rest(router);
-            }
-            Why::Renewing(step) => self.propose(world, router, *step),
-        }
-    }
-
-    /// A round came to nothing: another one, or it is given up.
-    fn again(&mut self, world: &World, router: usize, change: Change, why: Why) {
-        if let Why::Reading = why {
-            return self.read_again(router);
-        }
-        let is_over = match &why {
-            Why::Renewing(step) => !self.known_arc(router).is_same_slot(&step.arc),
-            _ => false,
-        };
-        if is_over || !self.may_try_again(router) {
-            return match why {
-                Why::Renewing(_) => self.not_yet(world, router),
-                _ => self.rest(router),
-            };
-        }
-        let operation = change.operation.clone();
-        let before = (why == Why::Asked).then_some(change);
-        self.try_change(router, before, operation, why);
-    }
-
-    fn may_try_again(&mut self, router: usize) -> bool {
-        let tries = &mut self.runners[router].tries;
-        *tries = tries.saturating_sub(1);
-        *tries > 0
-    }
-
-    fn try_get(&mut self, router: usize) {
-        let arc = self.known_arc(router);
-        let request = Request::Read { key: key(), epoch: arc.epoch, show: Show::Whole };
-        let members = arc.members.clone();
-        self.ask(router, Round::Read { arc }, &members, request);
-    }
-
-    fn read_again(&mut self, router: usize) {
-        if self.may_try_again(router) { self.try_get(router) } else { self.rest(router) }
-    }
-
-    fn identity(&mut self, router: usize) {
-        self.try_change(router, None, Operation::IDENTITY, Why::Reading);
-    }
-
-    fn answer_get(&mut self, router: usize, shown: Option<&Shown>) {
-        let since = self.runners[router].since;
-        self.judge.hear(since, shown.map(|shown| shown.content.header()));
-        self.runners[router].answered += 1;
-        self.rest(router);
-    }
-}
-
-fn accept(ballot: Ballot, state: State) -> Request {
-    Request::Accept { key: key(), ballot, state: Proposed::State(state) }
 }
 
 /// Whether an answer is this yes.

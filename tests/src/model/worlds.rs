@@ -15,6 +15,7 @@ use minor_protocol::{
 };
 use minor_storage::acceptors::chart::Chart;
 use sdht::plan::Goal;
+use std::slice::from_ref;
 
 const RING: RingId = RingId(1);
 const A: u8 = 0;
@@ -70,7 +71,7 @@ impl Past {
 
     fn learn(&mut self, who: &[u8]) {
         for number in who {
-            let arc = std::slice::from_ref(&self.arc);
+            let arc = from_ref(&self.arc);
             self.charts[usize::from(*number)].learn(arc).expect("it can be learned");
         }
     }
@@ -134,7 +135,7 @@ pub fn residue(bounds: Bounds) -> World {
     let before = past.arc.clone();
     let unchosen = record(&[ballot(before.epoch, 10)], true);
     let past = past.grown(D, None).shrunk(C, Some(&[A, B, D]));
-    let runners = vec![Runner::new(1, 0, &[past.arc.clone()]), Runner::new(2, 0, &[before])];
+    let runners = vec![Runner::new(1, 0, from_ref(&past.arc)), Runner::new(2, 0, &[before])];
     let keepers = past.holding(&[Some(&unchosen), None, None, None]);
     let first = Scene::new(keepers, runners, bounds, Judge::default());
     let tasks = vec![vec![set(Expect::Anything, 1)], vec![Task::Get]];
@@ -158,9 +159,9 @@ pub fn half_grown(bounds: Bounds) -> World {
     let before = past.arc.clone();
     let past = past.grown(D, Some(&[C, D]));
     let arc = past.arc.clone();
-    let runners = vec![Runner::new(1, 10, &[before]), Runner::new(2, 0, &[arc.clone()])];
+    let runners = vec![Runner::new(1, 10, &[before]), Runner::new(2, 0, from_ref(&arc))];
     let first = Scene::new(past.holding(&[None; 4]), runners, bounds, Judge::default())
-        .teaching(0, &[arc.clone()])
+        .teaching(0, from_ref(&arc))
         .teaching(1, &[arc]);
     let tasks = vec![vec![set(Expect::Anything, 1)], vec![set(Expect::Anything, 2)]];
     let sometimes: Vec<(&'static str, Condition)> = vec![
@@ -246,7 +247,7 @@ pub fn hand_over(bounds: Bounds) -> World {
     let held = record(&[id], true);
     let past = past.grown(D, Some(&[A, B, D]));
     let arc = past.arc.clone();
-    let runners = vec![Runner::new(1, 0, &[arc.clone()]), Runner::new(2, 0, &[before])];
+    let runners = vec![Runner::new(1, 0, from_ref(&arc)), Runner::new(2, 0, &[before])];
     let keepers = past.holding(&[None, Some(&held), Some(&held), None]);
     let first =
         Scene::new(keepers, runners, bounds, Judge::after(&[id], false)).teaching(2, &[arc]);

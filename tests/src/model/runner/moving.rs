@@ -1,9 +1,9 @@
 //! A router's longer works, round by round: changing the ring, filling, sweeping.
 
 use super::{Round, Runner, Task, Why, is_yes};
-use crate::model::{Scene, World, key, place};
+use crate::model::{Scene, World, key};
 use minor_protocol::{
-    Decree, Operation, Reply, Request, RingArc, Span, StorageId,
+    Ballot, Decree, Operation, Reply, Request, RingArc, StorageId,
     limits::LIST_ROWS,
     message::{Dead, Show, ShownContent},
     record::Record,
@@ -27,8 +27,7 @@ impl Runner {
     pub(super) fn spread(&self, next: &[RingArc]) -> Verdict {
         let verdict = |arc: &RingArc| {
             let mut count = Tally::of(arc.members.len());
-            for (from, heard) in self.answers().filter(|(from, _)| arc.has(*from)) {
-                let _ = from;
+            for (_, heard) in self.answers().filter(|(from, _)| arc.has(*from)) {
                 if matches!(heard, Some(Ok(_))) { count.aye() } else { count.no() }
             }
             count.verdict()
@@ -86,7 +85,7 @@ impl Scene {
         let torn = self.runners[router].ring.torn().cloned();
         match (step, torn) {
             _ if !self.may_try_again(router) => self.rest(router),
-            (Some(step), _) => self.take(world, router, step),
+            (Some(step), _) => self.take(router, step),
             // Where a part of what follows was taught, and whoever taught it is gone, the votes tell the rest.
             (None, Some(arc)) => self.canvass(router, arc, None),
             (None, None) => {
@@ -113,26 +112,26 @@ impl Scene {
         self.reach(world, router);
     }
 
-    fn take(&mut self, world: &World, router: usize, step: Step) {
+    fn take(&mut self, router: usize, step: Step) {
         match &step.decree {
             Decree::Grow { member, .. } if step.needs_teaching() => {
                 let learn = Request::Learn { arcs: vec![step.arc.clone()] };
                 let member = member.clone();
                 self.ask(router, Round::Teach { step }, &[member], learn);
             }
-            _ => self.sync(world, router, step),
+            _ => self.sync(router, step),
         }
     }
 
-    fn sync(&mut self, world: &World, router: usize, step: Step) {
+    fn sync(&mut self, router: usize, step: Step) {
         if !step.needs_sync() {
-            return self.propose(world, router, step);
+            return self.propose(router, step);
         }
         let (request, members) = (list(&step.arc), step.arc.members.clone());
         self.ask(router, Round::List { step }, &members, request);
     }
 
-    pub(super) fn propose(&mut self, _world: &World, router: usize, step: Step) {
+    pub(super) fn propose(&mut self, router: usize, step: Step) {
         self.canvass(router, step.arc, Some(step.decree));
     }
 
@@ -187,16 +186,16 @@ impl Scene {
             Round::Meet { step } => {
                 let knows = |reply: &Reply| matches!(reply, Reply::Hello(hello) if hello.left.iter().any(|left| left.is_same_slot(&step.arc)));
                 if is_yes(first.as_ref(), knows) {
-                    self.sync(world, router, step);
+                    self.sync(router, step);
                 } else {
                     self.not_yet(world, router);
                 }
             }
             Round::List { step } => self.settle(world, router, step),
-            Round::Fetch { step, ballot } => self.fetched(world, router, step, ballot),
+            Round::Fetch { step, ballot } => self.fetched(router, step, ballot),
             Round::Copy { step } => {
                 if is_yes(first.as_ref(), |reply| matches!(reply, Reply::Copied)) {
-                    self.propose(world, router, step);
+                    self.propose(router, step);
                 } else {
                     self.not_yet(world, router);
                 }
@@ -220,7 +219,9 @@ impl Scene {
                     return self.undecided(world, router, &arc, poll.newer);
                 }
                 let Ok(next) = decree.next(&arc) else { return self.not_yet(world, router) };
-                next.iter().for_each(|arc| drop(self.runners[router].ring.learn(arc)));
+                for arc in &next {
+                    self.runners[router].ring.learn(arc);
+                }
                 self.teach(router, &arc, next);
             }
             Round::Spread { next } => match self.runners[router].spread(&next) {
@@ -242,7 +243,7 @@ impl Scene {
         }
         let work = settle(&step.arc, &self.runners[router].listings());
         match work.chores.into_iter().next() {
-            None => self.propose(world, router, step),
+            None => self.propose(router, step),
             Some(Chore::Renew { .. }) => self.renew(router, step),
             Some(Chore::Copy { ballot, from, .. }) => {
                 let holder = step.arc.member(from[0]).expect("a member showed it").clone();
@@ -257,13 +258,7 @@ impl Scene {
         self.try_change(router, None, Operation::IDENTITY, Why::Renewing(Box::new(step)));
     }
 
-    fn fetched(
-        &mut self,
-        world: &World,
-        router: usize,
-        step: Step,
-        ballot: minor_protocol::Ballot,
-    ) {
+    fn fetched(&mut self, router: usize, step: Step, ballot: Ballot) {
         let state = match self.runners[router].heard.first() {
             Some((_, Some(Ok(Reply::Found { shown: Some(shown) })))) if shown.ballot == ballot => {
                 match &shown.content {
@@ -282,7 +277,7 @@ impl Scene {
             }
             // It was changed since it was listed: then only identity can tell.
             (None, Some(_)) => self.renew(router, step),
-            (_, None) => self.propose(world, router, step),
+            (_, None) => self.propose(router, step),
         }
     }
 
@@ -301,6 +296,5 @@ impl Scene {
 
 /// What is listed of an arc: the whole of it, and in these worlds that is at most one key.
 fn list(arc: &RingArc) -> Request {
-    debug_assert!(arc.span.holds(place()) || arc.span != Span::WHOLE);
     Request::List { span: arc.span, epoch: arc.epoch, after: None, limit: LIST_ROWS }
 }
