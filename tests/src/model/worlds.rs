@@ -171,7 +171,7 @@ pub fn half_grown(bounds: Bounds) -> World {
                 && s.keepers.iter().any(|k| k.arc().is_some_and(|arc| arc.epoch == 5))
         }),
     ];
-    World { first, tasks, tries: vec![2, 2], one_mover: false, sometimes, off: None }
+    World { first, tasks, tries: vec![2, 1], one_mover: false, sometimes, off: None }
 }
 
 /// A value that A and C hold is deleted and swept, while an accept of it is still on its way to B.
