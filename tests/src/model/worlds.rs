@@ -150,7 +150,7 @@ pub fn residue(bounds: Bounds) -> World {
                 && s.judge.length() == 1
         }),
     ];
-    World { first, tasks, tries: vec![2, 3], one_mover: false, sometimes, off: None }
+    World { first, tasks, tries: vec![2, 2], one_mover: false, sometimes, off: None }
 }
 
 /// The arc grows from A B C to A B C D, and A and B have not heard of it; one router has.
