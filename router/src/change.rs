@@ -11,7 +11,7 @@
 
 use crate::tally::{Tally, Verdict};
 use minor_protocol::{
-    Ballot, Effect, Operation, Refusal, Reply, State, StorageId,
+    Ballot, Effect, Operation, Refusal, Reply, RingArc, State, StorageId,
     message::{Outcome, Shown, ShownContent},
     mutant,
     record::Header,
@@ -138,6 +138,12 @@ impl Prepare {
             Some(ShownContent::Header(..)) => None,
         }
     }
+}
+
+/// The arc whose members are to accept: the one whose members promised, whatever was heard of since. (Rule 2; the mutant takes
+/// the newest.)
+pub fn arc_for_accept<'a>(promised: &'a RingArc, newest: Option<&'a RingArc>) -> &'a RingArc {
+    if mutant::is("M2") { newest.unwrap_or(promised) } else { promised }
 }
 
 /// The count of a majority's accepts.

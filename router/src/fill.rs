@@ -11,7 +11,7 @@
 use crate::{
     moves::{NotMoved, Progress, Synced, note},
     router::Router,
-    sync::{Chore, Listing, enough, settle},
+    sync::{Chore, Listing, dead_everywhere, enough, settle},
     transport::Transport,
     tries::Again,
 };
@@ -19,7 +19,7 @@ use futures_util::{StreamExt, future::try_join_all, stream};
 use minor_protocol::{
     Ballot, Key, Member, Reply, Request, RingArc, Span,
     limits::LIST_ROWS,
-    message::{Dead, Held, Row},
+    message::{Held, Row},
     mutant,
     record::Record,
 };
@@ -230,25 +230,7 @@ impl<T: Transport> Router<T> {
         let (mut after, mut swept) = (None, 0);
         loop {
             let listings = self.listings(arc, arc.span, after).await.map_err(stuck)?;
-            let needed = if mutant::is("M17") { arc.majority() } else { arc.members.len() };
-            if listings.len() < needed {
-                return Ok(swept);
-            }
-            let is_dead = |row: &Row| row.dead_from_ms.is_some_and(|end| end <= now_ms);
-            let dead: Vec<Dead> = listings[0]
-                .rows
-                .iter()
-                .filter(|row| is_dead(row))
-                .filter(|row| {
-                    let same = |l: &&Listing| {
-                        l.rows
-                            .iter()
-                            .any(|r| r.key == row.key && r.ballot == row.ballot && is_dead(r))
-                    };
-                    listings.iter().filter(same).count() >= needed
-                })
-                .map(|row| Dead { key: row.key.clone(), ballot: row.ballot })
-                .collect();
+            let Some(dead) = dead_everywhere(arc, &listings, now_ms) else { return Ok(swept) };
             let next = settle(arc, &listings).next;
             if !dead.is_empty() {
                 let drop_all = |m: &Member| {

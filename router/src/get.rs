@@ -4,7 +4,7 @@
 //! differ, the newest may not be chosen yet, and whoever reads helps it before believing it.
 
 use crate::tally::{Tally, Verdict};
-use minor_protocol::{Ballot, Refusal, Reply, StorageId, message::Shown, mutant};
+use minor_protocol::{Refusal, Reply, StorageId, message::Shown, mutant};
 
 /// What a majority showed.
 #[derive(Clone, Debug)]
@@ -71,7 +71,7 @@ impl Get {
             .filter(|s| s.ballot == newest.ballot)
             .max_by_key(|s| matches!(s.content, minor_protocol::message::ShownContent::Whole(_)));
         let newest = fullest.unwrap_or(newest).clone();
-        if holders.len() == self.shown.len() {
+        if holders.len() == self.shown.len() || mutant::is("M7") {
             Seen::Settled(newest, holders)
         } else if (newest.ballot.epoch == epoch || mutant::is("M6")) && !self.refused {
             Seen::Help(newest, holders)
@@ -79,18 +79,12 @@ impl Get {
             Seen::Unclear
         }
     }
-
-    /// The newest ballot heard of.
-    pub fn newest_ballot(&self) -> Ballot {
-        let ballots = self.shown.iter().filter_map(|(_, s)| s.as_ref()).map(|s| s.ballot);
-        ballots.max().unwrap_or_default()
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use minor_protocol::{Moment, message::ShownContent, record::Header};
+    use minor_protocol::{Ballot, Moment, message::ShownContent, record::Header};
 
     fn shown(epoch: u64, clock: u64) -> Option<Shown> {
         let ballot = Ballot { epoch, clock: Moment(clock), router: 1, seq: 0 };

@@ -143,8 +143,6 @@ pub mod transport;
 mod tries;
 pub mod walk;
 
-use minor_protocol::mutant;
-
 pub use error::{NotConnected, NotGot, NotSet, Trouble};
 pub use handle::{Builder, Keys, Moving, Object, Ring, Value};
 pub use minor_protocol::{Expect, Key, Position, RingArc, Stamp, StorageId};

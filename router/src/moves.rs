@@ -24,14 +24,14 @@ pub use progress::{Progress, Synced};
 pub use purge::Purged;
 
 use crate::{
-    plan::{First, Goal, NoGoal, Step, even::Load},
+    plan::{Goal, NoGoal, Step, even::Load},
     router::Router,
     transport::{Silence, Transport},
     walk::NoRing,
 };
 use futures_util::future::join_all;
 use minor_protocol::{
-    Decree, Position, Refusal, Request, RingArc, RingId, StorageId, message::PlainRecords, mutant,
+    Decree, Position, Refusal, Request, RingArc, RingId, StorageId, message::PlainRecords,
 };
 use std::cell::RefCell;
 use tokio::time::{Duration, Instant};
@@ -267,23 +267,15 @@ impl<T: Transport> Router<T> {
 
     /// Does what a step needs first, and has its decree decided.
     pub async fn take(&self, step: &Step, tell: &mut dyn FnMut(Progress)) -> Taken {
-        let (mut sync, mut teach) = match step.first {
-            First::Nothing => (false, false),
-            First::Sync => (true, false),
-            First::Teach => (false, true),
-            First::SyncAndTeach => (true, true),
-        };
-        sync &=
-            !mutant::is("M10") || !matches!(step.decree, Decree::Shrink { .. } | Decree::Filled);
-        sync &= !mutant::is("M11") || !matches!(step.decree, Decree::Grow { .. });
-        teach &= !mutant::is("M14");
-        if teach
+        if step.needs_teaching()
             && let Decree::Grow { member, .. } = &step.decree
             && let Err(why) = self.teach_outsider(&step.arc, member).await
         {
             return Taken::NotYet(why);
         }
-        if sync && let Err(why) = self.sync(&step.arc, tell).await {
+        if step.needs_sync()
+            && let Err(why) = self.sync(&step.arc, tell).await
+        {
             return Taken::NotYet(why);
         }
         self.decide(&step.arc, Some(&step.decree), tell).await

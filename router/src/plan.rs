@@ -17,7 +17,7 @@ use minor_protocol::{Decree, Member, Position, RingArc, Seal, StorageId, mutant}
 const AT_ONCE: usize = 3;
 
 /// The ring as somebody wants it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Goal {
     /// Every storage's place, in ring order.
     pub places: Vec<(Position, Member)>,
@@ -26,7 +26,7 @@ pub struct Goal {
 }
 
 /// What must be done before a decree is proposed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum First {
     /// Nothing.
     Nothing,
@@ -39,7 +39,7 @@ pub enum First {
 }
 
 /// The next thing to do.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Step {
     /// The arc as it is.
     pub arc: RingArc,
@@ -47,6 +47,23 @@ pub struct Step {
     pub first: First,
     /// What is then proposed.
     pub decree: Decree,
+}
+
+impl Step {
+    /// Whether the arc is synced in its present epoch before the decree is proposed.
+    pub fn needs_sync(&self) -> bool {
+        let off = match self.decree {
+            Decree::Shrink { .. } | Decree::Filled => mutant::is("M10"),
+            Decree::Grow { .. } => mutant::is("M11"),
+            _ => false,
+        };
+        matches!(self.first, First::Sync | First::SyncAndTeach) && !off
+    }
+
+    /// Whether the newcomer is taught the present arc before the decree is proposed.
+    pub fn needs_teaching(&self) -> bool {
+        matches!(self.first, First::Teach | First::SyncAndTeach) && !mutant::is("M14")
+    }
 }
 
 /// Why a wish cannot become a goal.

@@ -4,7 +4,7 @@
 //! starts afresh from what was learned, with the same operation id; and no operation is tried for longer than its patience.
 
 use crate::{
-    change::{Accept, Change, Decision, Prepare},
+    change::{Accept, Change, Decision, Prepare, arc_for_accept},
     error::{NotChanged, NotRead, Trouble},
     get::{Get, Seen},
     router::Router,
@@ -80,7 +80,6 @@ impl<T: Transport> Router<T> {
                     None => self.fetch(key, arc, ballot, &holders).await.map(Some),
                 }
             }
-            Seen::Help(..) if crate::mutant::is("M7") => Ok(self.any_newest(&get, arc, key).await),
             Seen::Help(shown, holders) => {
                 let ballot = shown.ballot;
                 let state = match value_of(shown) {
@@ -95,12 +94,6 @@ impl<T: Transport> Router<T> {
             }
             Seen::Unclear => self.identity_at(key, arc, tries).await,
         }
-    }
-
-    /// What the mutant that reads without help would believe.
-    async fn any_newest(&self, get: &Get, arc: &RingArc, key: &Key) -> Option<State> {
-        let all: Vec<StorageId> = arc.members.iter().map(|m| m.storage).collect();
-        self.fetch(key, arc, get.newest_ballot(), &all).await.ok()
     }
 
     /// The state at exactly this ballot, from one who showed it.
@@ -271,14 +264,10 @@ impl<T: Transport> Router<T> {
         }
     }
 
-    /// The epoch an accept is sent in: that of its prepare. (The mutant takes the newest it has heard of.)
+    /// The epoch an accept is sent in, and to whom.
     fn epoch_for_accept(&self, key: &Key, arc: &RingArc) -> (u64, RingArc) {
-        if crate::mutant::is("M2")
-            && let Some(now) = self.arc_in_memory(key)
-        {
-            return (now.epoch, now);
-        }
-        (arc.epoch, arc.clone())
+        let arc = arc_for_accept(arc, self.arc_in_memory(key).as_ref()).clone();
+        (arc.epoch, arc)
     }
 
     /// Has a majority accept a state. Those known to hold it at `held` are not sent its bytes again.

@@ -6,13 +6,13 @@
 use minor_protocol::{Position, RingArc, Span, StorageId};
 
 /// The arcs a router has heard of.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct RingMap {
     pieces: Vec<Piece>,
 }
 
 /// An arc, and what of it no newer one has taken.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Piece {
     span: Span,
     arc: RingArc,

@@ -11,7 +11,11 @@
 //! The filling member's own word counts for nothing but whether it needs a copy; the majority is one of the full members,
 //! all of which answered in the arc's present epoch.
 
-use minor_protocol::{Ballot, Key, RingArc, Span, StorageId, message::Row, mutant};
+use minor_protocol::{
+    Ballot, Key, RingArc, Span, StorageId,
+    message::{Dead, Row},
+    mutant,
+};
 use std::collections::BTreeMap;
 
 /// One member's page of a listing.
@@ -28,7 +32,7 @@ pub struct Listing {
 }
 
 /// One thing to do.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Chore {
     /// Read the state of exactly this ballot from one of these and copy it to the filling member.
     Copy {
@@ -93,6 +97,19 @@ pub fn settle(arc: &RingArc, listings: &[Listing]) -> Work {
         lacks.then(|| Chore::Copy { key: key.clone(), ballot, from: at(ballot).collect() })
     });
     Work { chores: chores.collect(), keys: count, next: horizon.cloned() }
+}
+
+/// Rule 21: what every member shows dead at one same ballot, of one page; none if not all of them have listed it.
+pub fn dead_everywhere(arc: &RingArc, listings: &[Listing], now_ms: u64) -> Option<Vec<Dead>> {
+    let needed = if mutant::is("M17") { arc.majority() } else { arc.members.len() };
+    let first = listings.first().filter(|_| listings.len() >= needed)?;
+    let is_dead = |row: &Row| row.dead_from_ms.is_some_and(|end| end <= now_ms);
+    let shows = |listing: &Listing, row: &Row| {
+        listing.rows.iter().any(|r| r.key == row.key && r.ballot == row.ballot && is_dead(r))
+    };
+    let all_show = |row: &&Row| listings.iter().filter(|l| shows(l, row)).count() >= needed;
+    let dead = first.rows.iter().filter(|row| is_dead(row)).filter(all_show);
+    Some(dead.map(|row| Dead { key: row.key.clone(), ballot: row.ballot }).collect())
 }
 
 /// The last key that all listings reach: one that breaks off says nothing about what lies behind its last row.

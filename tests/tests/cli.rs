@@ -18,7 +18,7 @@ fn address(storage: &Storage) -> String {
 /// Somebody at a ring of so many storages.
 fn ring_of(count: usize) -> (Home, Vec<Storage>) {
     let home = Home::default();
-    let storages = (0..count).map(|_| process::fresh()).collect();
+    let storages: Vec<_> = (0..count).map(|_| process::fresh()).collect();
     join(&home, &storages);
     (home, storages)
 }

@@ -73,7 +73,7 @@ pub enum Decree {
 }
 
 /// Why a decree cannot follow an arc.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, thiserror::Error, Serialize, Deserialize)]
 pub enum Unfit {
     /// Two members that were not filled would make disjoint majorities.
     #[error("another member is still being filled")]

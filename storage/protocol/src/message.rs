@@ -26,7 +26,7 @@ use crate::{
 use serde::{Deserialize, Serialize};
 
 /// Many requests to one storage.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Hash, Serialize, Deserialize)]
 pub struct Ask {
     /// Who is asked; only [`Request::Hello`] may leave it open.
     pub storage: Option<StorageId>,
@@ -40,7 +40,7 @@ pub struct Ask {
 }
 
 /// The answers to one ask, one for each request and in their order.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Hash, Serialize, Deserialize)]
 pub struct Answers {
     /// Who answers.
     pub storage: StorageId,
@@ -54,7 +54,7 @@ pub struct Answers {
 pub type Answer = Result<Reply, Refusal>;
 
 /// How much of a record is wanted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Show {
     /// All but the value's bytes.
     #[serde(rename = "h")]
@@ -65,7 +65,7 @@ pub enum Show {
 }
 
 /// The state an accept is about.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Proposed {
     /// This one.
     #[serde(rename = "s")]
@@ -76,7 +76,7 @@ pub enum Proposed {
 }
 
 /// A dead record, to be dropped.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Dead {
     /// Its key.
     #[serde(rename = "k")]
@@ -87,7 +87,7 @@ pub struct Dead {
 }
 
 /// What to do with records a storage kept while it was in no ring.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum PlainRecords {
     /// Refuse to enter a ring when there are any.
     Refuse,
@@ -96,7 +96,7 @@ pub enum PlainRecords {
 }
 
 /// A storage that another one remembers for the walk.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Neighbour {
     /// Who and where.
     pub member: Member,
@@ -105,7 +105,7 @@ pub struct Neighbour {
 }
 
 /// One thing asked of a storage.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Hash, Serialize, Deserialize)]
 pub enum Request {
     /// Who are you, and what do you know of the ring?
     Hello,
@@ -215,7 +215,7 @@ pub enum Request {
 }
 
 /// What a storage shows of a record.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Shown {
     /// The ballot it was accepted with.
     #[serde(rename = "b")]
@@ -226,7 +226,7 @@ pub struct Shown {
 }
 
 /// As much of a state as was asked for.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum ShownContent {
     /// All but the value, and how many bytes that has.
     #[serde(rename = "h")]
@@ -247,7 +247,7 @@ impl ShownContent {
 }
 
 /// One row of a listing.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Row {
     /// The key.
     #[serde(rename = "k")]
@@ -264,7 +264,7 @@ pub struct Row {
 }
 
 /// A key with its whole record.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, Hash)]
 pub struct Held {
     /// The key.
     #[serde(rename = "k")]
@@ -282,7 +282,7 @@ impl Held {
 }
 
 /// How much an arc holds at one storage.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Tally {
     /// Records, tombstones among them.
     pub records: u64,
@@ -295,7 +295,7 @@ pub struct Tally {
 }
 
 /// An arc that a storage keeps, as it sees it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Kept {
     /// The arc.
     pub arc: RingArc,
@@ -312,7 +312,7 @@ pub struct Kept {
 }
 
 /// Who a storage is and what it knows of the ring.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Hello {
     /// Its ring; none while it is a store of its own.
     pub ring: Option<RingId>,
@@ -333,7 +333,7 @@ pub struct Hello {
 }
 
 /// What became of a one-step change.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Outcome {
     /// It is done, now or by an earlier try.
     Done,
@@ -346,7 +346,7 @@ pub enum Outcome {
 }
 
 /// An answer of yes.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Hash, Serialize, Deserialize)]
 pub enum Reply {
     /// To [`Request::Hello`].
     Hello(Box<Hello>),
@@ -408,7 +408,7 @@ pub enum Reply {
 }
 
 /// An answer of no. The storage did nothing, now or later.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, thiserror::Error, Serialize, Deserialize)]
 pub enum Refusal {
     /// The asker is behind: this is the arc now.
     #[error("the arc is now {arc}")]

@@ -26,7 +26,7 @@ use serde::{Deserialize, Serialize};
 const AHEAD: u64 = 1 << 20;
 
 /// An arc, to be begun again.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, Hash)]
 pub struct Restart {
     /// The arc as it was last agreed.
     pub arc: RingArc,

@@ -19,7 +19,7 @@ use minor_protocol::{
 use serde::{Deserialize, Serialize};
 
 /// An arc this storage is a member of.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Seat {
     /// The arc as it was agreed.
     pub arc: RingArc,
@@ -47,7 +47,7 @@ pub struct Seat {
 }
 
 /// An arc this storage knows and does not keep.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Note {
     /// The arc as it was learned.
     pub arc: RingArc,
@@ -56,7 +56,7 @@ pub struct Note {
 }
 
 /// All a storage knows of the ring.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Chart {
     me: StorageId,
     ring: Option<RingId>,
@@ -129,6 +129,11 @@ impl Chart {
     /// Which seat a place belongs to, in whatever epoch.
     pub fn seat_of(&self, place: Position) -> Option<usize> {
         self.seats.iter().position(|s| s.span.holds(place))
+    }
+
+    /// The epoch in which a place is kept, if it is.
+    pub fn epoch_of(&self, place: Position) -> Option<u64> {
+        self.seat_of(place).map(|seat| self.seats[seat].arc.epoch)
     }
 
     /// The seat that answers for a place in exactly this epoch, or why there is none.

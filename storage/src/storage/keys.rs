@@ -3,7 +3,7 @@
 use super::{Due, Durability, Storage, failed, row_of};
 use crate::{
     acceptors::{
-        chart::{Chart, Seat},
+        chart::Seat,
         register::{Changed, Standing, Vote},
     },
     cells::{self, Cell, PROMISES},
@@ -143,10 +143,9 @@ impl Storage {
         now_ms: u64,
         due: &mut Due,
     ) -> Answer {
-        let here =
-            |chart: &Chart| chart.seat_of(key.position()).map(|n| chart.seats()[n].arc.epoch);
-        let later = if mutant::is("M6") { here(&self.board().chart) } else { None };
-        self.at(key, ballot.epoch.max(later.unwrap_or(0)), due, |spot, due| {
+        let any_epoch = mutant::is("M6");
+        let own = any_epoch.then(|| self.board().chart.epoch_of(key.position())).flatten();
+        self.at(key, ballot.epoch.max(own.unwrap_or(0)), due, |spot, due| {
             if self.standing(spot, now_ms).accept(ballot)? == Vote::Keep {
                 let state = match proposed {
                     Proposed::State(state) => state,
