@@ -200,12 +200,12 @@ mod tests {
     fn the_cells_at_the_ends_of_a_span_are_counted_in_proportion() {
         let cells = Cells::new();
         for cell in 0..CELLS {
-            cells.nth(cell).tally = Tally { records: 100, bytes: 1_000, ..Tally::default() };
+            cells.nth(cell).tally = Tally { records: 100, tombstones: 10, bytes: 1_000, ..Tally::default() };
         }
-        assert_eq!(cells.about(Span::WHOLE), (409_600, 4_096_000));
+        assert_eq!(cells.about(Span::WHOLE), [409_600, 40_960, 4_096_000]);
         let half = span_of(7).places() as u64 / 2;
         let span = Span::new(Position(span_of(7).from.0 + half), Position(span_of(9).to.0));
-        assert_eq!(cells.about(span), (250, 2_500));
+        assert_eq!(cells.about(span), [250, 25, 2_500]);
     }
 
     #[test]
