@@ -17,7 +17,8 @@ fn address(storage: &Storage) -> String {
 
 /// Somebody at a ring of so many storages.
 fn ring_of(count: usize) -> (Home, Vec<Storage>) {
-    let (home, storages) = (Home::default(), (0..count).map(|_| process::fresh()).collect());
+    let storages: Vec<Storage> = (0..count).map(|_| process::fresh()).collect();
+    let home = Home::default();
     join(&home, &storages);
     (home, storages)
 }
@@ -215,10 +216,6 @@ fn a_ring_goes_on_without_one_storage_and_stops_without_two() {
     }
     let told = home.ends(8, &["status"]);
     assert!(told.text().contains("can neither be read nor written"), "{told}");
-
-    storages[1].1.restart();
-    storages[2].1.restart();
-    assert_ne!(address(&storages[1]), dead, "the test restarts on any free port");
 }
 
 #[test]
@@ -286,6 +283,7 @@ fn every_verb_speaks_json() {
         &["balance"],
         &["repair", "--plan"],
         &["repair"],
+        &["purge"],
         &["export", "-o", "archive"],
         &["import", "-f", "archive"],
         &["remove", &first, "--plan"],
@@ -303,10 +301,12 @@ fn every_verb_speaks_json() {
 #[test]
 fn nobody_is_bothered_when_the_reader_has_gone() {
     let (home, _storages) = ring_of(1);
+    // Else its one storage is too few, and status says so by its code.
+    home.ends(0, &["copies", "1"]);
     home.ends(0, &["set", "k", &"v".repeat(60_000)]);
     for line in ASKING
         .iter()
-        .filter(|line| !["remove", "del", "status"].contains(&line[0]))
+        .filter(|line| !["remove", "del"].contains(&line[0]))
         .chain(&[&["completions", "bash"][..], &["config"]])
     {
         let mut child = home.begin(line);
