@@ -17,8 +17,8 @@ fn address(storage: &Storage) -> String {
 
 /// Somebody at a ring of so many storages.
 fn ring_of(count: usize) -> (Home, Vec<Storage>) {
+    let storages: Vec<Storage> = (0..count).map(|_| process::fresh()).collect();
     let home = Home::default();
-    let storages: Vec<_> = (0..count).map(|_| process::fresh()).collect();
     join(&home, &storages);
     (home, storages)
 }
@@ -216,10 +216,6 @@ fn a_ring_goes_on_without_one_storage_and_stops_without_two() {
     }
     let told = home.ends(8, &["status"]);
     assert!(told.text().contains("can neither be read nor written"), "{told}");
-
-    storages[1].1.restart();
-    storages[2].1.restart();
-    assert_ne!(address(&storages[1]), dead, "the test restarts on any free port");
 }
 
 #[test]
@@ -229,7 +225,7 @@ fn the_dead_are_let_go_and_the_living_are_not_called_dead() {
         home.ends(0, &["set", &format!("key {n}"), "v"]);
     }
     let (one, two) = (address(&storages[0]), address(&storages[1]));
-    assert!(home.ends(4, &["remove", &one, "--dead"]).err.contains("alive"));
+    assert!(home.ends(4, &["remove", &one, "--dead"]).err.contains("not dead"));
     home.ends(4, &["remove", &one, "--destroy-data"]);
     home.ends(3, &["remove", NOBODY]);
     assert!(home.prints(&["remove", &two, "--plan"]).contains("would be copied"));
@@ -268,6 +264,9 @@ fn every_verb_speaks_json() {
     let (home, storages) = ring_of(3);
     let fresh = process::fresh();
     let (first, new) = (address(&storages[0]), address(&fresh));
+    // Enough of them that their shares can be made even.
+    let ring = sdht::blocking::Ring::connect([&first]).unwrap();
+    assert!(ring.set_many((0..400).map(|n| (format!("key {n}"), n))).iter().all(Result::is_ok));
     let lines: &[&[&str]] = &[
         &["set", "k", "v"],
         &["get", "k"],
@@ -287,6 +286,7 @@ fn every_verb_speaks_json() {
         &["balance"],
         &["repair", "--plan"],
         &["repair"],
+        &["purge"],
         &["export", "-o", "archive"],
         &["import", "-f", "archive"],
         &["remove", &first, "--plan"],
@@ -304,10 +304,12 @@ fn every_verb_speaks_json() {
 #[test]
 fn nobody_is_bothered_when_the_reader_has_gone() {
     let (home, _storages) = ring_of(1);
+    // Else its one storage is too few, and status says so by its code.
+    home.ends(0, &["copies", "1"]);
     home.ends(0, &["set", "k", &"v".repeat(60_000)]);
     for line in ASKING
         .iter()
-        .filter(|line| !["remove", "del", "status"].contains(&line[0]))
+        .filter(|line| !["remove", "del"].contains(&line[0]))
         .chain(&[&["completions", "bash"][..], &["config"]])
     {
         let mut child = home.begin(line);
@@ -334,20 +336,17 @@ fn ctrl_c_stops_it_cleanly_and_says_how_to_go_on() {
     }
     let new = process::fresh();
     let line = ["join", &address(&new)];
-    let mut wait = Duration::from_millis(20);
-    // However fast the machine is, one of these comes in the middle.
-    let stopped = loop {
+    // Too early, the signal ends it as it ends any program; too late, it is done. In between it is stopped.
+    let stopped = (1..100).find_map(|n| {
         let child = home.begin(&line);
-        thread::sleep(wait);
+        thread::sleep(Duration::from_millis(8 * n));
         let told = interrupt(child);
-        if told.code == 130 {
-            break told;
+        if told.code == 0 {
+            home.ends(0, &["remove", &address(&new)]);
         }
-        assert_eq!(told.code, 0, "{told}");
-        wait /= 2;
-        home.ends(0, &["remove", &address(&new)]);
-        assert!(wait > Duration::from_micros(100), "a join is never interrupted");
-    };
+        (told.code == 130).then_some(told)
+    });
+    let stopped = stopped.expect("a join can be interrupted");
     assert!(stopped.err.contains(&format!("sdht join {}", address(&new))), "{stopped}");
     home.ends(0, &line);
     assert_eq!(home.prints(&["keys"]).lines().count(), 10_000);

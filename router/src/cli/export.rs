@@ -80,7 +80,7 @@ impl Export {
             keys += 1;
         }
         writer.end().map_err(failed)?;
-        line.end();
+        drop(line);
         if console.json && self.output.is_some() {
             return console.object(json!({ "keys": keys, "bytes": bytes }));
         }

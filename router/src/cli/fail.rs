@@ -168,6 +168,9 @@ impl From<NotGot> for Fail {
     fn from(why: NotGot) -> Self {
         let (code, next) = match &why {
             NotGot::NoKey(_) => (Code::Usage, None),
+            NotGot::TooLong { .. } => {
+                (Code::Other, Some("Write it to a file: -o FILE, without --json.".into()))
+            }
             NotGot::NotRead { why, .. } | NotGot::NotListed { why, .. } => {
                 (Code::from(why), next_after(why))
             }

@@ -55,7 +55,7 @@ impl Get {
             line.part(written as f64 / object.bytes as f64);
             line.show(BinaryBytes(written));
         }
-        line.end();
+        drop(line);
         if console.json { console.object(value::about(&self.key, &object)) } else { Ok(()) }
     }
 

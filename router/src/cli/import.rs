@@ -61,7 +61,7 @@ impl Import {
                 }
             }
         }
-        line.end();
+        drop(line);
         if console.json {
             return console.object(json!({ "keys": keys, "bytes": bytes }));
         }
@@ -118,7 +118,10 @@ async fn set(ring: Ring, value: Result<Incoming, NoArchive>) -> Result<u64, Fail
     let Incoming { about, mut pieces } = value.map_err(not_read)?;
     let About { key, content_type, expires_ms, length } = about;
     if length <= PIECE as u64 {
-        let value = pieces.recv().await.transpose().map_err(not_read)?.unwrap_or_default();
+        let mut value = vec![];
+        while let Some(piece) = pieces.recv().await {
+            value.extend(piece.map_err(not_read)?);
+        }
         let key = Key::new(key).map_err(NotSet::from)?;
         let wish = Wish::Set { content_type, expires_ms, value };
         ring.change(key, Operation { expect: Expect::Anything, wish }).await?;

@@ -55,9 +55,11 @@ impl<'a> Line<'a> {
             self.console.say(format_args!("{}: {now}", self.what));
         }
     }
+}
 
-    /// It is over; the line goes.
-    pub(crate) fn end(self) {
+/// It is over, or was stopped: the line goes.
+impl Drop for Line<'_> {
+    fn drop(&mut self) {
         self.bar.finish_and_clear();
     }
 }
@@ -82,7 +84,7 @@ pub(crate) async fn follow(console: &Console, what: &str, mut moving: Moving) ->
         line.part(far.share());
         line.show(&far);
     }
-    line.end();
+    drop(line);
     moving.await?;
     Ok(far.purged)
 }
