@@ -87,6 +87,9 @@ impl Place for Real {
     }
     fn start(&self, storage: usize) {
         let (dir, process) = &mut self.0.borrow_mut()[storage];
+        if !process.has_ended() {
+            return;
+        }
         let port = process.address().port();
         *process = process::Launch::on(&dir.path().join("data")).at_port(port).serve();
     }
@@ -228,13 +231,26 @@ impl<P: Place + 'static> Story<P> {
                 sleep(Duration::from_micros(300)).await;
             }
             doomed.abort();
-            self.told.borrow_mut().push(format!("a router died after {} messages", seen.get()));
+            self.say(format!("a router died after {} messages", seen.get()));
         }
         work(self.router(), Rc::default()).await
     }
 
+    fn say(&self, line: String) {
+        if number("STORY", u64::MAX) < u64::MAX {
+            eprintln!("{line}");
+        }
+        self.told.borrow_mut().push(line);
+    }
+
+    /// What needs no router.
+    fn begin(&self, event: Event) {
+        if let Event::DieAndReturn(n) | Event::DieForGood(n) = event {
+            self.place.kill(n);
+        }
+    }
+
     async fn happen(&self, event: Event) -> Result<(), NotMoved> {
-        self.told.borrow_mut().push(format!("{event:?}"));
         let address = |n| self.place.address(n);
         let count = |seen: Rc<Cell<usize>>| move |_: Progress| seen.set(seen.get() + 1);
         match event {
@@ -255,14 +271,12 @@ impl<P: Place + 'static> Story<P> {
                 self.inside.borrow_mut().retain(|inside| *inside != n);
             }
             Event::DieAndReturn(n) => {
-                self.place.kill(n);
                 sleep(Duration::from_millis(20 + self.draw(200) as u64)).await;
                 self.place.start(n);
                 // It may lag; what it missed is given to it, so that another may die.
                 self.router().repair(&mut |_| {}).await?;
             }
             Event::DieForGood(n) => {
-                self.place.kill(n);
                 let address = address(n);
                 self.change(|router, seen| {
                     let (dead, mut tell) = (vec![address.clone()], count(seen));
@@ -296,11 +310,10 @@ impl<P: Place + 'static> Story<P> {
     /// The whole story; the words say what went wrong.
     async fn tell(&self, events: usize) -> Result<usize, String> {
         let founder = self.router();
-        let ring = RingId(7);
-        founder
-            .found(&self.place.address(0), ring, self.copies)
-            .await
-            .map_err(|e| e.to_string())?;
+        let address = self.place.address(0);
+        while let Err(why) = founder.found(&address, RingId(7), self.copies).await {
+            self.say(format!("founded again, since {why}"));
+        }
         let (ledger, stop) = (Rc::new(RefCell::new(Ledger::default())), Rc::new(Cell::new(false)));
         let users: Vec<_> = (0..4)
             .map(|user| {
@@ -309,7 +322,15 @@ impl<P: Place + 'static> Story<P> {
             .collect();
         for _ in 0..events {
             let event = self.next_event();
-            self.happen(event).await.map_err(|why| format!("{event:?}: {why}"))?;
+            self.say(format!("{event:?}"));
+            self.begin(event);
+            // A message may be lost at the very beginning; said again, it goes on from there.
+            let mut end = self.happen(event).await;
+            while matches!(&end, Err(why) if why.is_retryable()) {
+                self.say(format!("said again, since {end:?}"));
+                end = self.happen(event).await;
+            }
+            end.map_err(|why| format!("{event:?}: {why}"))?;
             if !ledger.borrow().wrong.is_empty() {
                 break;
             }
@@ -342,8 +363,17 @@ impl<P: Place + 'static> Story<P> {
     /// The walk closes, every arc has exactly its wanted members, nobody keeps too much, and nothing is left where it does
     /// not belong.
     async fn at_rest(&self, router: &Router<P::Way>) -> Result<(), String> {
-        router.balance(&mut |_| {}).await.map_err(|why| format!("balance: {why}"))?;
-        router.purge(&[], &mut |_| {}).await.map_err(|why| format!("purge: {why}"))?;
+        loop {
+            let mut end = router.balance(&mut |_| {}).await;
+            if end.is_ok() {
+                end = router.purge(&[], &mut |_| {}).await;
+            }
+            match end {
+                Ok(()) => break,
+                Err(why) if why.is_retryable() => self.say(format!("said again, since {why}")),
+                Err(why) => return Err(format!("balance and purge: {why}")),
+            }
+        }
         let arcs: Vec<RingArc> = router.walk().await.map_err(|why| why.to_string())?.arcs;
         let inside = self.inside.borrow();
         let goal = Goal::of(&arcs);

@@ -127,7 +127,9 @@ impl<T: Transport> Router<T> {
 /// The ring as those who answer show and remember it: what nobody keeps any more, somebody has left, or was once told of.
 fn as_remembered(hops: &[Hop]) -> Result<Vec<RingArc>, NotMoved> {
     let mut ring = RingMap::default();
-    for hello in hops.iter().filter_map(|hop| hop.hello.as_ref()) {
+    // A store of its own keeps everything, but not for this ring.
+    let in_ring = hops.iter().filter_map(|hop| hop.hello.as_ref()).filter(|h| h.ring.is_some());
+    for hello in in_ring {
         hello.kept.iter().map(|kept| &kept.arc).chain(&hello.left).for_each(|arc| {
             ring.learn(arc);
         });
