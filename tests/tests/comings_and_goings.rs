@@ -3,105 +3,32 @@
 //!
 //! `STORIES=100` tells more of them in simulation, `REAL_STORIES=20` with processes, `STORY=7` one again.
 
+mod places;
+
 use futures_util::future::LocalBoxFuture;
-use minor_protocol::{
-    Key, Operation, Position, RingArc, RingId, StorageId, Wish, message::PlainRecords,
-};
-use minor_storage::store::{Store, Tree};
+use minor_protocol::{Key, Operation, RingArc, RingId, StorageId, Wish, message::PlainRecords};
+use places::{Place, Real, Simulated};
 use sdht::{
     Loss, NotMoved, Progress,
     error::NotChanged,
     plan::Goal,
     router::{Patience, Router},
-    transport::{Transport, http::HttpTransport},
+    transport::Transport,
 };
 use sdht_tests::{
     chance::Chance,
-    http::Call,
-    number,
-    process::{self, Process},
-    simulation::world::{Faults, SimulatedTransport, World},
+    number, process,
+    simulation::world::{Faults, World},
 };
 use std::{
     cell::{Cell, RefCell},
     collections::{BTreeMap, BTreeSet},
     rc::Rc,
 };
-use tempfile::TempDir;
 use tokio::{
     task::{LocalSet, spawn_local},
     time::{Duration, sleep, timeout},
 };
-
-/// Where a story takes place.
-trait Place {
-    /// How storages are reached there.
-    type Way: Transport;
-    /// A way of its own for one router.
-    fn way(&self) -> Self::Way;
-    /// Where a storage listens.
-    fn address(&self, storage: usize) -> String;
-    /// It dies at once.
-    fn kill(&self, storage: usize);
-    /// It comes back with the disk it had.
-    fn start(&self, storage: usize);
-    /// The places of all keys it keeps.
-    fn keeps(&self, storage: usize) -> Vec<Position>;
-}
-
-struct Simulated(Rc<World>);
-
-impl Place for Simulated {
-    type Way = SimulatedTransport;
-    fn way(&self) -> SimulatedTransport {
-        self.0.transport(0)
-    }
-    fn address(&self, storage: usize) -> String {
-        self.0.address(storage)
-    }
-    fn kill(&self, storage: usize) {
-        self.0.crash(storage);
-    }
-    fn start(&self, storage: usize) {
-        self.0.start(storage);
-    }
-    fn keeps(&self, storage: usize) -> Vec<Position> {
-        let rows = self.0.disk(storage).scan(Tree::Records, &[], 100_000).unwrap();
-        let place = |row: &[u8]| Position(u64::from_be_bytes(*row.first_chunk().unwrap()));
-        rows.iter().map(|(row, _)| place(row)).collect()
-    }
-}
-
-struct Real(RefCell<Vec<(TempDir, Process)>>);
-
-impl Place for Real {
-    type Way = HttpTransport;
-    fn way(&self) -> HttpTransport {
-        HttpTransport::new(None)
-    }
-    fn address(&self, storage: usize) -> String {
-        self.0.borrow()[storage].1.address().to_string()
-    }
-    fn kill(&self, storage: usize) {
-        self.0.borrow_mut()[storage].1.kill9();
-    }
-    fn start(&self, storage: usize) {
-        let (dir, process) = &mut self.0.borrow_mut()[storage];
-        if !process.has_ended() {
-            return;
-        }
-        let port = process.address().port();
-        *process = process::Launch::on(&dir.path().join("data")).at_port(port).serve();
-    }
-    fn keeps(&self, storage: usize) -> Vec<Position> {
-        let listed = self.0.borrow()[storage].1.call(&Call::get("/v1/kv?limit=100000")).text();
-        let key = |line: &str| {
-            let line: serde_json::Value = serde_json::from_str(line).unwrap();
-            Position::of(line["key"].as_str().unwrap())
-        };
-        listed.lines().map(key).collect()
-    }
-}
 
 /// What the users were told.
 #[derive(Default)]
@@ -363,17 +290,9 @@ impl<P: Place + 'static> Story<P> {
     /// The walk closes, every arc has exactly its wanted members, nobody keeps too much, and nothing is left where it does
     /// not belong.
     async fn at_rest(&self, router: &Router<P::Way>) -> Result<(), String> {
-        loop {
-            let mut end = router.balance(&mut |_| {}).await;
-            if end.is_ok() {
-                end = router.purge(&[], &mut |_| {}).await;
-            }
-            match end {
-                Ok(()) => break,
-                Err(why) if why.is_retryable() => self.say(format!("said again, since {why}")),
-                Err(why) => return Err(format!("balance and purge: {why}")),
-            }
-        }
+        self.place.calm();
+        router.balance(&mut |_| {}).await.map_err(|why| format!("balance: {why}"))?;
+        router.purge(&[], &mut |_| {}).await.map_err(|why| format!("purge: {why}"))?;
         let arcs: Vec<RingArc> = router.walk().await.map_err(|why| why.to_string())?.arcs;
         let inside = self.inside.borrow();
         let goal = Goal::of(&arcs);
