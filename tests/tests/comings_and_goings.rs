@@ -276,7 +276,7 @@ impl<P: Place + 'static> Story<P> {
         for key in keys {
             Ledger::check(&ledger, &router, &key).await;
         }
-        let ledger = ledger.borrow();
+        let ledger = ledger.take();
         if !ledger.wrong.is_empty() {
             return Err(ledger.wrong.join("\n"));
         }
@@ -294,7 +294,7 @@ impl<P: Place + 'static> Story<P> {
         router.balance(&mut |_| {}).await.map_err(|why| format!("balance: {why}"))?;
         router.purge(&[], &mut |_| {}).await.map_err(|why| format!("purge: {why}"))?;
         let arcs: Vec<RingArc> = router.walk().await.map_err(|why| why.to_string())?.arcs;
-        let inside = self.inside.borrow();
+        let inside = self.inside.borrow().clone();
         let goal = Goal::of(&arcs);
         if arcs.len() != inside.len() || !goal.steps(&arcs).is_empty() {
             return Err(format!("{} storages, and the arcs are {arcs:#?}", inside.len()));
