@@ -83,6 +83,11 @@ impl RingMap {
         (whole && closes && places == 1 << 64).then(|| self.arcs())
     }
 
+    /// What is left of every arc by newer ones, in ring order.
+    pub fn pieces(&self) -> impl Iterator<Item = (Span, &RingArc)> {
+        self.pieces.iter().map(|piece| (piece.span, &piece.arc))
+    }
+
     /// An arc of which a newer one has taken a part, while nobody told what became of the rest.
     pub fn torn(&self) -> Option<&RingArc> {
         self.pieces.iter().find(|piece| piece.span != piece.arc.span).map(|piece| &piece.arc)

@@ -228,7 +228,9 @@ impl<T: Transport> Router<T> {
     }
 
     fn teach_those_who_lag(&self, walk: &Walk, arcs: &[RingArc]) {
-        for hello in walk.hops.iter().filter_map(|hop| hop.hello.as_ref()) {
+        // One that is in no ring yet keeps everything for itself, and is not to be taught.
+        let told = walk.hops.iter().filter_map(|hop| hop.hello.as_ref());
+        for hello in told.filter(|hello| hello.ring.is_some()) {
             let lags = |arc: &&RingArc| {
                 hello.kept.iter().any(|k| k.arc.epoch < arc.epoch && k.arc.span.overlaps(arc.span))
             };

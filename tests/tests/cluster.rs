@@ -3,7 +3,7 @@
 //! A ledger writes down what was acknowledged; after every change of the ring all of it is read back, and nothing that was
 //! deleted may have returned.
 
-use sdht::{Expect, NotSet, blocking::Ring};
+use sdht::{Expect, Loss, NotMoved, NotSet, Progress, Wanted, blocking::Ring};
 use sdht_tests::{
     process::{self, Process},
     wait_until,
@@ -155,6 +155,87 @@ fn a_storage_that_was_away_catches_up() {
     ledger.check(&ring);
     ledger.write(&ring);
     ledger.check(&ring);
+}
+
+#[test]
+fn what_a_join_copies_is_what_the_plan_said_and_not_a_byte_twice() {
+    let storages = storages(4);
+    let ring = ring_of(&storages[..3], 3);
+    Ledger::default().write(&ring);
+    ring.repair().finish().unwrap();
+    let plan = ring.plan(Wanted::Join(address(&storages[3]), None)).unwrap();
+    assert!(plan.moves.len() == 3 && plan.bytes() > 0 && plan.bytes() <= plan.bytes_total);
+    let mut copied = BTreeMap::new();
+    let mut moving = ring.join(&address(&storages[3]));
+    for progress in moving.by_ref() {
+        if let Progress::Synced(synced) = progress {
+            // A later sync of the same stretch, before somebody goes, finds nothing to copy.
+            let most: &mut u64 = copied.entry(synced.span).or_default();
+            *most = synced.bytes.max(*most);
+        }
+    }
+    moving.finish().unwrap();
+    assert_eq!(copied.values().sum::<u64>(), plan.bytes());
+}
+
+#[test]
+fn without_a_majority_nothing_is_evicted_unless_the_loss_is_accepted() {
+    let mut storages = storages(3);
+    let ring = ring_of(&storages, 3);
+    let mut ledger = Ledger::default();
+    ledger.write(&ring);
+    ring.repair().finish().unwrap();
+    storages[0].1.kill9();
+    storages[1].1.kill9();
+    let dead = [address(&storages[0]), address(&storages[1])];
+    let evict = |dead: &[String], loss| ring.evict(dead.to_vec(), loss).finish();
+    match evict(&dead, Loss::Refused) {
+        Err(NotMoved::NoMajority(mute)) => {
+            assert!(mute.len() == 3 && mute.iter().all(|mute| mute.silent.len() == 2));
+        }
+        other => panic!("{other:?}"),
+    }
+    let half_named = evict(&dead[..1], Loss::Accepted);
+    assert!(matches!(half_named, Err(NotMoved::NoMajority(_))), "{half_named:?}");
+    let alive = evict(&[address(&storages[2])], Loss::Accepted);
+    assert!(matches!(alive, Err(NotMoved::Alive { .. })), "{alive:?}");
+    let told: Vec<Progress> = ring.evict(dead.to_vec(), Loss::Accepted).collect();
+    let lost = told.iter().filter(|told| matches!(told, Progress::Lost(_)));
+    assert_eq!(lost.count(), 3);
+    assert_whole(&ring, 1, 3);
+    // All had been levelled before, so nothing is missing.
+    ledger.check(&ring);
+    ledger.write(&ring);
+}
+
+#[test]
+fn what_only_the_dead_kept_is_given_up_and_the_rest_is_there() {
+    let mut storages = storages(3);
+    let ring = ring_of(&storages, 1);
+    for n in 0..60 {
+        ring.set(&format!("key {n}"), &n).unwrap();
+    }
+    storages[1].1.kill9();
+    let dead = [address(&storages[1])];
+    // Somebody who was never told who kept what.
+    let late = Ring::connect([address(&storages[0])]).unwrap();
+    assert!(late.evict(dead.to_vec(), Loss::Refused).finish().is_err());
+    let mut evicting = late.evict(dead.to_vec(), Loss::Accepted);
+    let told: Vec<Progress> = evicting.by_ref().collect();
+    evicting.finish().unwrap();
+    let lost = told.iter().find_map(|told| match told {
+        Progress::Lost(lost) => Some(lost.clone()),
+        _ => None,
+    });
+    let lost = lost.expect("it says what is lost");
+    assert!(lost.kept_by.is_empty());
+    assert_whole(&late, 2, 1);
+    for n in 0..60 {
+        let key = format!("key {n}");
+        let is_lost = lost.span.holds(sdht::Position::of(&key));
+        assert_eq!(ring.get::<u64>(&key).unwrap(), (!is_lost).then_some(n), "{key}");
+        ring.set(&key, &n).unwrap();
+    }
 }
 
 #[test]

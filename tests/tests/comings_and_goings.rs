@@ -3,102 +3,32 @@
 //!
 //! `STORIES=100` tells more of them in simulation, `REAL_STORIES=20` with processes, `STORY=7` one again.
 
+mod places;
+
 use futures_util::future::LocalBoxFuture;
-use minor_protocol::{
-    Key, Operation, Position, RingArc, RingId, StorageId, Wish, message::PlainRecords,
-};
-use minor_storage::store::{Store, Tree};
+use minor_protocol::{Key, Operation, RingArc, RingId, StorageId, Wish, message::PlainRecords};
+use places::{Place, Real, Simulated};
 use sdht::{
     Loss, NotMoved, Progress,
     error::NotChanged,
     plan::Goal,
     router::{Patience, Router},
-    transport::{Transport, http::HttpTransport},
+    transport::Transport,
 };
 use sdht_tests::{
     chance::Chance,
-    http::Call,
-    number,
-    process::{self, Process},
-    simulation::world::{Faults, SimulatedTransport, World},
+    number, process,
+    simulation::world::{Faults, World},
 };
 use std::{
     cell::{Cell, RefCell},
     collections::{BTreeMap, BTreeSet},
     rc::Rc,
 };
-use tempfile::TempDir;
 use tokio::{
     task::{LocalSet, spawn_local},
     time::{Duration, sleep, timeout},
 };
-
-/// Where a story takes place.
-trait Place {
-    /// How storages are reached there.
-    type Way: Transport;
-    /// A way of its own for one router.
-    fn way(&self) -> Self::Way;
-    /// Where a storage listens.
-    fn address(&self, storage: usize) -> String;
-    /// It dies at once.
-    fn kill(&self, storage: usize);
-    /// It comes back with the disk it had.
-    fn start(&self, storage: usize);
-    /// The places of all keys it keeps.
-    fn keeps(&self, storage: usize) -> Vec<Position>;
-}
-
-struct Simulated(Rc<World>);
-
-impl Place for Simulated {
-    type Way = SimulatedTransport;
-    fn way(&self) -> SimulatedTransport {
-        self.0.transport(0)
-    }
-    fn address(&self, storage: usize) -> String {
-        self.0.address(storage)
-    }
-    fn kill(&self, storage: usize) {
-        self.0.crash(storage);
-    }
-    fn start(&self, storage: usize) {
-        self.0.start(storage);
-    }
-    fn keeps(&self, storage: usize) -> Vec<Position> {
-        let rows = self.0.disk(storage).scan(Tree::Records, &[], 100_000).unwrap();
-        let place = |row: &[u8]| Position(u64::from_be_bytes(*row.first_chunk().unwrap()));
-        rows.iter().map(|(row, _)| place(row)).collect()
-    }
-}
-
-struct Real(RefCell<Vec<(TempDir, Process)>>);
-
-impl Place for Real {
-    type Way = HttpTransport;
-    fn way(&self) -> HttpTransport {
-        HttpTransport::new(None)
-    }
-    fn address(&self, storage: usize) -> String {
-        self.0.borrow()[storage].1.address().to_string()
-    }
-    fn kill(&self, storage: usize) {
-        self.0.borrow_mut()[storage].1.kill9();
-    }
-    fn start(&self, storage: usize) {
-        let (dir, process) = &mut self.0.borrow_mut()[storage];
-        let port = process.address().port();
-        *process = process::Launch::on(&dir.path().join("data")).at_port(port).serve();
-    }
-    fn keeps(&self, storage: usize) -> Vec<Position> {
-        let listed = self.0.borrow()[storage].1.call(&Call::get("/v1/kv?limit=100000")).text();
-        let key = |line: &str| {
-            let line: serde_json::Value = serde_json::from_str(line).unwrap();
-            Position::of(line["key"].as_str().unwrap())
-        };
-        listed.lines().map(key).collect()
-    }
-}
 
 /// What the users were told.
 #[derive(Default)]
@@ -228,13 +158,26 @@ impl<P: Place + 'static> Story<P> {
                 sleep(Duration::from_micros(300)).await;
             }
             doomed.abort();
-            self.told.borrow_mut().push(format!("a router died after {} messages", seen.get()));
+            self.say(format!("a router died after {} messages", seen.get()));
         }
         work(self.router(), Rc::default()).await
     }
 
+    fn say(&self, line: String) {
+        if number("STORY", u64::MAX) < u64::MAX {
+            eprintln!("{line}");
+        }
+        self.told.borrow_mut().push(line);
+    }
+
+    /// What needs no router.
+    fn begin(&self, event: Event) {
+        if let Event::DieAndReturn(n) | Event::DieForGood(n) = event {
+            self.place.kill(n);
+        }
+    }
+
     async fn happen(&self, event: Event) -> Result<(), NotMoved> {
-        self.told.borrow_mut().push(format!("{event:?}"));
         let address = |n| self.place.address(n);
         let count = |seen: Rc<Cell<usize>>| move |_: Progress| seen.set(seen.get() + 1);
         match event {
@@ -255,14 +198,12 @@ impl<P: Place + 'static> Story<P> {
                 self.inside.borrow_mut().retain(|inside| *inside != n);
             }
             Event::DieAndReturn(n) => {
-                self.place.kill(n);
                 sleep(Duration::from_millis(20 + self.draw(200) as u64)).await;
                 self.place.start(n);
                 // It may lag; what it missed is given to it, so that another may die.
                 self.router().repair(&mut |_| {}).await?;
             }
             Event::DieForGood(n) => {
-                self.place.kill(n);
                 let address = address(n);
                 self.change(|router, seen| {
                     let (dead, mut tell) = (vec![address.clone()], count(seen));
@@ -296,11 +237,10 @@ impl<P: Place + 'static> Story<P> {
     /// The whole story; the words say what went wrong.
     async fn tell(&self, events: usize) -> Result<usize, String> {
         let founder = self.router();
-        let ring = RingId(7);
-        founder
-            .found(&self.place.address(0), ring, self.copies)
-            .await
-            .map_err(|e| e.to_string())?;
+        let address = self.place.address(0);
+        while let Err(why) = founder.found(&address, RingId(7), self.copies).await {
+            self.say(format!("founded again, since {why}"));
+        }
         let (ledger, stop) = (Rc::new(RefCell::new(Ledger::default())), Rc::new(Cell::new(false)));
         let users: Vec<_> = (0..4)
             .map(|user| {
@@ -309,7 +249,15 @@ impl<P: Place + 'static> Story<P> {
             .collect();
         for _ in 0..events {
             let event = self.next_event();
-            self.happen(event).await.map_err(|why| format!("{event:?}: {why}"))?;
+            self.say(format!("{event:?}"));
+            self.begin(event);
+            // A message may be lost at the very beginning; said again, it goes on from there.
+            let mut end = self.happen(event).await;
+            while matches!(&end, Err(why) if why.is_retryable()) {
+                self.say(format!("said again, since {end:?}"));
+                end = self.happen(event).await;
+            }
+            end.map_err(|why| format!("{event:?}: {why}"))?;
             if !ledger.borrow().wrong.is_empty() {
                 break;
             }
@@ -328,7 +276,7 @@ impl<P: Place + 'static> Story<P> {
         for key in keys {
             Ledger::check(&ledger, &router, &key).await;
         }
-        let ledger = ledger.borrow();
+        let ledger = ledger.take();
         if !ledger.wrong.is_empty() {
             return Err(ledger.wrong.join("\n"));
         }
@@ -342,10 +290,11 @@ impl<P: Place + 'static> Story<P> {
     /// The walk closes, every arc has exactly its wanted members, nobody keeps too much, and nothing is left where it does
     /// not belong.
     async fn at_rest(&self, router: &Router<P::Way>) -> Result<(), String> {
+        self.place.calm();
         router.balance(&mut |_| {}).await.map_err(|why| format!("balance: {why}"))?;
         router.purge(&[], &mut |_| {}).await.map_err(|why| format!("purge: {why}"))?;
         let arcs: Vec<RingArc> = router.walk().await.map_err(|why| why.to_string())?.arcs;
-        let inside = self.inside.borrow();
+        let inside = self.inside.borrow().clone();
         let goal = Goal::of(&arcs);
         if arcs.len() != inside.len() || !goal.steps(&arcs).is_empty() {
             return Err(format!("{} storages, and the arcs are {arcs:#?}", inside.len()));

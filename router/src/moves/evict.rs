@@ -127,15 +127,33 @@ impl<T: Transport> Router<T> {
 /// The ring as those who answer show and remember it: what nobody keeps any more, somebody has left, or was once told of.
 fn as_remembered(hops: &[Hop]) -> Result<Vec<RingArc>, NotMoved> {
     let mut ring = RingMap::default();
-    for hello in hops.iter().filter_map(|hop| hop.hello.as_ref()) {
+    // A store of its own keeps everything, but not for this ring.
+    let in_ring = hops.iter().filter_map(|hop| hop.hello.as_ref()).filter(|h| h.ring.is_some());
+    for hello in in_ring {
         hello.kept.iter().map(|kept| &kept.arc).chain(&hello.left).for_each(|arc| {
             ring.learn(arc);
         });
     }
-    ring.tiled().ok_or_else(|| {
-        let last = "nobody remembers who kept it".into();
-        NoRing::Gap { gap: ring.gap().unwrap_or_default(), asked: hops.len(), last }.into()
-    })
+    let answers = |member: &Member| {
+        let here =
+            |hop: &Hop| hop.hello.as_ref().is_some_and(|h| h.member.storage == member.storage);
+        hops.iter().any(here)
+    };
+    let mut arcs = vec![];
+    for (span, arc) in ring.pieces() {
+        // What is left of an arc that was cut since: whoever knew how is gone, all that kept it among them.
+        if span != arc.span && arc.members.iter().any(answers) {
+            break;
+        }
+        // Each cut counts one epoch on; so it is also newer than the uncut form that somebody here remembers.
+        let epoch = arc.epoch + u64::from(span != arc.span);
+        arcs.push(RingArc { span, epoch, ..arc.clone() });
+    }
+    if arcs.iter().map(|arc| arc.span.places()).sum::<u128>() == Span::WHOLE.places() {
+        return Ok(arcs);
+    }
+    let last = "nobody remembers who kept it".into();
+    Err(NoRing::Gap { gap: ring.gap().unwrap_or_default(), asked: hops.len(), last }.into())
 }
 
 /// Whether too few members answer for an arc, and who does not.

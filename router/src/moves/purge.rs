@@ -36,7 +36,9 @@ impl<T: Transport> Router<T> {
         self.repair(tell).await?;
         self.know_of(also);
         let seen = self.survey().await?;
-        for hello in seen.hops.iter().filter_map(|hop| hop.hello.as_ref()) {
+        // A store of its own keeps everything for itself.
+        let in_ring = seen.hops.iter().filter_map(|hop| hop.hello.as_ref());
+        for hello in in_ring.filter(|hello| hello.ring.is_some()) {
             let newer = newer_than_it_knows(hello, &seen.arcs);
             for learned in newer.chunks(LEARN_ARCS) {
                 let silent = |silence| {

@@ -82,11 +82,10 @@ impl<T: Transport> Router<T> {
         arc: &RingArc,
         tell: &mut dyn FnMut(Progress),
     ) -> Result<(), NotMoved> {
-        let stuck = |why| NotMoved::Stuck { arc: Box::new(arc.clone()), why };
         let mut so_far: Option<Synced> = None;
         let mut waiting = vec![arc.span];
         while let Some(part) = waiting.pop() {
-            let tallies = self.tallies(arc, part).await.map_err(stuck)?;
+            let tallies = self.patiently(arc, async || self.tallies(arc, part).await).await?;
             let most =
                 tallies.iter().max_by_key(|tally| tally.records).copied().unwrap_or_default();
             let synced =
@@ -99,7 +98,8 @@ impl<T: Transport> Router<T> {
                     waiting.extend(parts);
                     continue;
                 }
-                let (keys, renewed) = self.level_part(arc, part).await.map_err(stuck)?;
+                let level = async || self.level_part(arc, part).await;
+                let (keys, renewed) = self.patiently(arc, level).await?;
                 synced.keys += keys as u64;
                 synced.copied += renewed as u64;
             }

@@ -3,6 +3,7 @@
 use super::NotMoved;
 use crate::{router::Router, transport::Transport};
 use minor_protocol::{Position, Reply, Request, RingArc, Span, message::Tally};
+use tokio::time::Instant;
 
 impl<T: Transport> Router<T> {
     /// What a full member counts in a part of its arc: the first that answers.
@@ -19,12 +20,31 @@ impl<T: Transport> Router<T> {
         Err(last)
     }
 
+    /// Tries something with an arc again and again, for as long as a step may take: a message can be lost.
+    pub(super) async fn patiently<A>(
+        &self,
+        arc: &RingArc,
+        mut work: impl AsyncFnMut() -> Result<A, String>,
+    ) -> Result<A, NotMoved> {
+        let begun = Instant::now();
+        for tries in 1.. {
+            match work().await {
+                Ok(done) => return Ok(done),
+                Err(why) if begun.elapsed().as_millis() > self.core.patience.step_ms.into() => {
+                    return Err(NotMoved::Stuck { arc: Box::new(arc.clone()), why });
+                }
+                Err(_) => self.pause(tries).await,
+            }
+        }
+        unreachable!("it is tried until it is given up")
+    }
+
     /// The bytes of every arc.
     pub(super) async fn weigh_all(&self, arcs: &[RingArc]) -> Result<Vec<u64>, NotMoved> {
         let mut weights = vec![];
         for arc in arcs {
-            let stuck = |why| NotMoved::Stuck { arc: Box::new(arc.clone()), why };
-            weights.push(self.weigh(arc, arc.span).await.map_err(stuck)?.bytes);
+            weights
+                .push(self.patiently(arc, async || self.weigh(arc, arc.span).await).await?.bytes);
         }
         Ok(weights)
     }
