@@ -1,0 +1,179 @@
+//! Where a verb stands: the ring it works on, the words it was given, and the two ways out, data and talk.
+
+use super::{
+    Care, Ended, Options,
+    fail::{Code, Fail},
+    memory::Memory,
+    settings::{Origin, Settings},
+};
+use sdht::{Ring, Token, handle::Builder};
+use serde::Serialize;
+use std::{
+    cell::{OnceCell, RefCell},
+    fs,
+    io::{self, BufRead, BufWriter, IsTerminal, Stdout, Write},
+    os::unix::fs::PermissionsExt,
+    path::Path,
+};
+
+/// What a verb works with.
+pub(crate) struct Console {
+    pub(crate) settings: Settings,
+    /// A program reads, not a person.
+    pub(crate) json: bool,
+    quiet: bool,
+    memory: Option<Memory>,
+    ring: OnceCell<Ring>,
+    out: RefCell<BufWriter<Stdout>>,
+}
+
+impl Console {
+    /// With what was typed.
+    pub(crate) fn open(options: &Options) -> Result<Self, Fail> {
+        let level = match (options.quiet, options.verbose) {
+            (true, _) => "off",
+            (false, 0) => "warn",
+            (false, 1) => "sdht=info,warn",
+            (false, _) => "sdht=debug,info",
+        };
+        env_logger::Builder::from_env(env_logger::Env::default().default_filter_or(level)).init();
+        let (settings, memory) = Settings::of(options)?;
+        Ok(Self {
+            settings,
+            json: options.json,
+            quiet: options.quiet,
+            memory,
+            ring: OnceCell::new(),
+            out: RefCell::new(BufWriter::new(io::stdout())),
+        })
+    }
+
+    /// The end: what was printed is out, or the command has failed after all.
+    pub(crate) fn close(self, ended: Ended) -> Ended {
+        let flushed = self.out.into_inner().flush();
+        ended.and(flushed.map_err(Fail::from))
+    }
+
+    /// The ring; comes to it when it is first asked for.
+    pub(crate) async fn ring(&self) -> Result<Ring, Fail> {
+        if let Some(ring) = self.ring.get() {
+            return Ok(ring.clone());
+        }
+        let named = &self.settings.ring.value;
+        let mut builder = self.builder()?;
+        if let Some(memory) = self.memory_of(named) {
+            builder = builder.known(memory.arcs.clone());
+        }
+        let ring = builder.connect(named.clone()).await?;
+        Ok(self.ring.get_or_init(|| ring).clone())
+    }
+
+    /// From now on this is the ring.
+    pub(crate) fn adopt(&self, ring: Ring) -> Ring {
+        self.ring.get_or_init(|| ring).clone()
+    }
+
+    /// A way to a ring that keeps to the settings.
+    pub(crate) fn builder(&self) -> Result<Builder, Fail> {
+        let builder = Ring::builder().timeout(self.settings.timeout.value);
+        match &self.settings.token_file.value {
+            Some(path) => Ok(builder.token(token(path)?)),
+            None => Ok(builder),
+        }
+    }
+
+    /// The memory, if it is of the ring that these storages are part of.
+    fn memory_of(&self, named: &[String]) -> Option<&Memory> {
+        let memory = self.memory.as_ref()?;
+        let known = memory.addresses();
+        named.iter().any(|address| known.contains(address)).then_some(memory)
+    }
+
+    /// Writes down the arcs that were seen.
+    pub(crate) async fn remember(&self) {
+        let (Some(ring), Some(path)) = (self.ring.get(), &self.settings.memory) else { return };
+        let Some(seen) = Memory::of(ring.arcs().await) else { return };
+        let before = self.memory.as_ref();
+        let was_used = matches!(self.settings.ring.origin, Origin::Memory(_));
+        if let Some(before) = before.filter(|before| was_used && before.ring() != seen.ring()) {
+            self.say(format!(
+                "The ring {} used last is no more; this was ring {}.",
+                before.ring(),
+                seen.ring()
+            ));
+        }
+        if before != Some(&seen)
+            && let Err(why) = seen.write(path)
+        {
+            log::info!("the ring is not remembered in {}: {why}", path.display());
+        }
+    }
+
+    /// One line of data.
+    pub(crate) fn print(&self, line: impl std::fmt::Display) -> Ended {
+        Ok(writeln!(self.out.borrow_mut(), "{line}")?)
+    }
+
+    /// Bytes of data, as they are.
+    pub(crate) fn write(&self, bytes: &[u8]) -> Ended {
+        Ok(self.out.borrow_mut().write_all(bytes)?)
+    }
+
+    /// One object of data, on a line of its own.
+    pub(crate) fn object(&self, object: impl Serialize) -> Ended {
+        let mut out = self.out.borrow_mut();
+        serde_json::to_writer(&mut *out, &object).map_err(io::Error::from)?;
+        Ok(out.write_all(b"\n")?)
+    }
+
+    /// What was printed is shown now.
+    pub(crate) fn flush(&self) -> Ended {
+        Ok(self.out.borrow_mut().flush()?)
+    }
+
+    /// Talk, for a person who did not ask for quiet.
+    pub(crate) fn say(&self, line: impl std::fmt::Display) {
+        if !self.quiet {
+            // Whoever has closed standard error does not want to know.
+            let _ = writeln!(io::stderr(), "{line}");
+        }
+    }
+
+    /// Whether nobody wants to hear how it goes.
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.quiet
+    }
+
+    /// Asks before something that cannot be taken back.
+    pub(crate) fn confirm(&self, care: &Care, question: &str) -> Ended {
+        if care.yes {
+            return Ok(());
+        }
+        if !io::stdin().is_terminal() {
+            return Err(
+                Fail::usage(question).next("Nobody is there to answer: say --yes if you mean it.")
+            );
+        }
+        eprint!("{question} Go on? [y/N] ");
+        let mut answer = String::new();
+        io::stdin().lock().read_line(&mut answer)?;
+        match answer.trim() {
+            "y" | "Y" | "yes" => Ok(()),
+            _ => Err(Fail::new(Code::NotMet, "left as it is")),
+        }
+    }
+}
+
+/// The token in a file that not everybody can read.
+fn token(path: &Path) -> Result<Token, Fail> {
+    let no = |why: String| Fail::usage(format!("token file {}: {why}", path.display()));
+    let mode = fs::metadata(path).map_err(|why| no(why.to_string()))?.permissions().mode();
+    if mode & 0o007 != 0 {
+        return Err(
+            no("others can read it".into()).next(format!("Close it: chmod o= {}", path.display()))
+        );
+    }
+    let text = fs::read_to_string(path).map_err(|why| no(why.to_string()))?;
+    let first = text.lines().find(|line| !line.trim().is_empty()).unwrap_or_default();
+    Token::new(first).ok_or_else(|| no("it holds no token of visible letters".into()))
+}

@@ -1,0 +1,186 @@
+//! How a command fails: with an exit code that means something, what happened, and what to do next.
+
+use sdht::{NoRing, NotConnected, NotGot, NotMoved, NotSet, Trouble, plan::NoGoal};
+use std::io;
+
+/// What the shell is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Code {
+    Ok = 0,
+    Other = 1,
+    Usage = 2,
+    NotFound = 3,
+    NotMet = 4,
+    NoMajority = 5,
+    Unknown = 6,
+    NotAllowed = 7,
+    Degraded = 8,
+    Interrupted = 130,
+}
+
+impl From<Code> for i32 {
+    fn from(code: Code) -> Self {
+        code as Self
+    }
+}
+
+/// A command's failure.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Fail {
+    pub(crate) code: Code,
+    /// What happened, to whom; empty where there is nothing to say.
+    pub(crate) what: String,
+    /// What to do next.
+    pub(crate) next: Option<String>,
+}
+
+impl Fail {
+    pub(crate) fn new(code: Code, what: impl Into<String>) -> Self {
+        Self { code, what: what.into(), next: None }
+    }
+
+    pub(crate) fn other(what: impl Into<String>) -> Self {
+        Self::new(Code::Other, what)
+    }
+
+    pub(crate) fn usage(what: impl Into<String>) -> Self {
+        Self::new(Code::Usage, what)
+    }
+
+    /// Only an exit code: what there is to say was said.
+    pub(crate) fn silent(code: Code) -> Self {
+        Self::new(code, "")
+    }
+
+    pub(crate) fn next(self, next: impl Into<String>) -> Self {
+        Self { next: Some(next.into()), ..self }
+    }
+
+    /// Says it on standard error.
+    pub(crate) fn tell(self, json: bool) -> Code {
+        if self.what.is_empty() {
+            return self.code;
+        }
+        if json {
+            let told = serde_json::json!({ "error": self.what, "code": self.code as u8, "next": self.next });
+            eprintln!("{told}");
+        } else {
+            eprintln!("sdht: {}", self.what);
+            if let Some(next) = self.next {
+                eprintln!("{next}");
+            }
+        }
+        self.code
+    }
+}
+
+/// Standard output failed: whoever has stopped reading knows why.
+impl From<io::Error> for Fail {
+    fn from(why: io::Error) -> Self {
+        match why.kind() {
+            io::ErrorKind::BrokenPipe => Self::silent(Code::Ok),
+            _ => Self::other(format!("standard output: {why}")),
+        }
+    }
+}
+
+impl From<&NoRing> for Code {
+    fn from(no_ring: &NoRing) -> Self {
+        match no_ring {
+            NoRing::NobodyAnswers { .. } | NoRing::Gap { .. } => Self::NoMajority,
+            _ => Self::Other,
+        }
+    }
+}
+
+impl From<&Trouble> for Code {
+    fn from(trouble: &Trouble) -> Self {
+        match trouble {
+            Trouble::NoRing(no_ring) => no_ring.into(),
+            Trouble::NoMajority { .. } | Trouble::Contention { .. } => Self::NoMajority,
+            Trouble::Forgotten => Self::Unknown,
+            _ => Self::Other,
+        }
+    }
+}
+
+const START_OR_NAME: &str =
+    "Start a storage ('minor-storage -p 8000'), or name one of the ring: --ring HOST:PORT.";
+const SEE_STATUS: &str = "'sdht status' shows who is missing; say it again when they are back.";
+
+fn next_after(trouble: &Trouble) -> Option<String> {
+    match trouble {
+        Trouble::NoRing(no_ring) => next_without(no_ring),
+        Trouble::NoMajority { .. } => Some(SEE_STATUS.into()),
+        Trouble::Contention { .. } => Some("Say it again, or give it longer: --timeout.".into()),
+        Trouble::Full(_) => Some("Free room on its disk, or 'sdht join' another storage.".into()),
+        _ => None,
+    }
+}
+
+fn next_without(no_ring: &NoRing) -> Option<String> {
+    match no_ring {
+        NoRing::NobodyAnswers { .. } | NoRing::NobodyKnown => Some(START_OR_NAME.into()),
+        NoRing::Gap { .. } => Some(SEE_STATUS.into()),
+        _ => None,
+    }
+}
+
+impl From<NoRing> for Fail {
+    fn from(why: NoRing) -> Self {
+        Self { code: Code::from(&why), what: why.to_string(), next: next_without(&why) }
+    }
+}
+
+impl From<NotConnected> for Fail {
+    fn from(why: NotConnected) -> Self {
+        match why {
+            NotConnected::NoRing(why) => why.into(),
+            NotConnected::NotMoved(why) => why.into(),
+            other => Self::other(other.to_string()),
+        }
+    }
+}
+
+impl From<NotSet> for Fail {
+    fn from(why: NotSet) -> Self {
+        let (code, next) = match &why {
+            NotSet::NoKey(_) => (Code::Usage, None),
+            NotSet::NotMet { .. } => (Code::NotMet, None),
+            NotSet::NotDone { why, .. } => (Code::from(why), next_after(why)),
+            NotSet::Unknown { .. } => (Code::Unknown, None),
+            _ => (Code::Other, None),
+        };
+        Self { code, what: why.to_string(), next }
+    }
+}
+
+impl From<NotGot> for Fail {
+    fn from(why: NotGot) -> Self {
+        let (code, next) = match &why {
+            NotGot::NoKey(_) => (Code::Usage, None),
+            NotGot::NotRead { why, .. } | NotGot::NotListed { why, .. } => {
+                (Code::from(why), next_after(why))
+            }
+            _ => (Code::Other, None),
+        };
+        Self { code, what: why.to_string(), next }
+    }
+}
+
+impl From<NotMoved> for Fail {
+    fn from(why: NotMoved) -> Self {
+        use minor_protocol::Refusal;
+        let what = why.to_string();
+        match why {
+            NotMoved::NoRing(why) => why.into(),
+            NotMoved::NoGoal(NoGoal::LastStorage) => Self::new(Code::NotMet, what),
+            NotMoved::Refused { refusal: Refusal::HoldsPlain { .. }, .. } => Self::new(Code::NotMet, what)
+                .next("Join it first of all, and they are the ring's first content; or drop them: --discard."),
+            NotMoved::Silent { .. } => Self::other(what).next("Start it, and say the same again."),
+            NotMoved::Stuck { .. } => Self::other(what).next(SEE_STATUS),
+            _ => Self::other(what),
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! `sdht join`: storages become a ring, or part of one.
+
+use super::settings::Origin;
+use super::{Care, Ended, console::Console, fail::Fail, progress, settings};
+use clap::Args;
+use minor_protocol::message::PlainRecords;
+use sdht::{NoRing, NotConnected, Position, Ring};
+use serde_json::json;
+
+/// Make storages part of the ring; the first of all founds it.
+///
+/// Each takes half of the heaviest arc. Everything is served meanwhile, and a join that was stopped goes on where it was.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  sdht join 127.0.0.1:8000 127.0.0.1:8001 127.0.0.1:8002
+  sdht join 10.0.0.4:8000 --ring 10.0.0.1:8000
+  sdht join 10.0.0.4:8000 --at 8000000000000000")]
+pub(crate) struct Join {
+    /// The storages.
+    #[arg(required = true, value_name = "HOST:PORT", value_parser = settings::address)]
+    addresses: Vec<String>,
+
+    /// How many copies a ring that is founded keeps of everything.
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u8).range(1..=7))]
+    copies: u8,
+
+    /// The place to take: 16 hexadecimal digits, or 'hash' for the place of the address.
+    #[arg(long, value_name = "POSITION", value_parser = place)]
+    at: Option<Place>,
+
+    /// Drop what a storage kept while it was in no ring.
+    #[arg(long)]
+    discard: bool,
+
+    #[command(flatten)]
+    care: Care,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    Hash,
+    At(Position),
+}
+
+fn place(text: &str) -> Result<Place, String> {
+    if text == "hash" {
+        return Ok(Place::Hash);
+    }
+    let digits = text.len() <= 16 && text.bytes().all(|digit| digit.is_ascii_hexdigit());
+    let place = u64::from_str_radix(text, 16).ok().filter(|_| digits);
+    place
+        .map(|place| Place::At(Position(place)))
+        .ok_or_else(|| "a place is 16 hexadecimal digits, or 'hash'".into())
+}
+
+impl Join {
+    pub(crate) async fn run(&self, console: &Console) -> Ended {
+        if self.at.is_some_and(|at| at != Place::Hash) && self.addresses.len() > 1 {
+            return Err(Fail::usage("--at POSITION is for one storage at a time"));
+        }
+        let ring = self.ring(console).await?;
+        let plain = if self.discard { PlainRecords::Discard } else { PlainRecords::Refuse };
+        for address in &self.addresses {
+            let at = self.at.map(|at| match at {
+                Place::Hash => Position::of(address),
+                Place::At(place) => place,
+            });
+            let moving = ring.join_at(address, at, plain);
+            progress::follow(console, &format!("join {address}"), moving).await?;
+            if console.json {
+                console.object(json!({ "joined": address }))?;
+            } else {
+                console.print(format_args!("{address} is in the ring"))?;
+            }
+            console.flush()?;
+        }
+        Ok(())
+    }
+
+    /// The ring to join: the one that is named, or one that a storage to be joined is in, or a new one.
+    async fn ring(&self, console: &Console) -> Result<Ring, Fail> {
+        let is_named = !matches!(console.settings.ring.origin, Origin::Memory(_) | Origin::BuiltIn);
+        if is_named {
+            return console.ring().await;
+        }
+        match console.builder()?.connect(self.addresses.clone()).await {
+            Ok(ring) => return Ok(console.adopt(ring)),
+            Err(NotConnected::NoRing(NoRing::NotFounded(_))) => {}
+            Err(other) => return Err(other.into()),
+        }
+        let known = console.settings.ring.value.clone();
+        match console.builder()?.connect(known.clone()).await {
+            Ok(ring) => Ok(console.adopt(ring)),
+            Err(NotConnected::NoRing(NoRing::NobodyAnswers { .. }))
+                if console.settings.ring.origin != Origin::BuiltIn =>
+            {
+                let what = format!("the ring used last does not answer ({})", known.join(", "));
+                Err(Fail::other(what).next(format!(
+                    "Name the ring with --ring; or, for a new one, say --ring {} and found it.",
+                    self.addresses[0]
+                )))
+            }
+            Err(_) => self.found(console).await,
+        }
+    }
+
+    async fn found(&self, console: &Console) -> Result<Ring, Fail> {
+        let first = &self.addresses[0];
+        let ring = console.builder()?.copies(self.copies).found(first.clone()).await?;
+        console.say(format_args!("{first} is a new ring, of {} copies", self.copies));
+        Ok(console.adopt(ring))
+    }
+}

@@ -1,0 +1,201 @@
+//! The command: what one types, one file a verb.
+//!
+//! ```text
+//!   args ──▶ settings (flag, environment, file, memory) ──▶ verb ──▶ data on stdout, talk on stderr, one exit code
+//!                                                            │
+//!                                    Console: the ring, what was typed, where things are printed
+//! ```
+//!
+//! A verb is a struct of arguments and one function that asks the ring and prints what it says. It prints through the
+//! [`Console`], which knows whether a person or a program reads, and it fails with a [`Fail`], which carries the exit code,
+//! what happened, and what to do next.
+
+mod completions;
+mod config;
+mod console;
+mod del;
+mod fail;
+mod get;
+mod has;
+mod join;
+mod keys;
+mod man;
+mod memory;
+mod progress;
+mod remove;
+mod set;
+mod settings;
+mod value;
+
+use clap::{ArgAction, Args, CommandFactory, Parser, Subcommand};
+use console::Console;
+use fail::{Code, Fail};
+use futures_util::future::{Either, select};
+use std::pin::pin;
+
+/// A distributed hash table that people can trust with real data.
+///
+/// Storages (minor-storage) keep the data; this command joins them into a ring, and reads and writes its keys.
+#[derive(Debug, Parser)]
+#[command(name = "sdht", version, max_term_width = 100, arg_required_else_help = true)]
+#[command(after_help = EXIT_CODES)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    verb: Verb,
+
+    #[command(flatten)]
+    options: Options,
+}
+
+const EXIT_CODES: &str = "\
+Exit codes: 0 ok, 1 other, 2 usage, 3 not found, 4 precondition failed, 5 no majority and nothing changed,
+6 outcome unknown, 7 not allowed, 8 degraded, 130 interrupted.";
+
+/// What can be said with every verb.
+#[derive(Args, Debug, Default)]
+#[command(next_help_heading = "With every verb")]
+pub(crate) struct Options {
+    /// Storages of the ring; one that answers is enough. [env: SDHT_RING] [default: the ring used last, else 127.0.0.1:8000]
+    #[arg(long, global = true, value_name = "HOST:PORT[,...]", value_parser = settings::addresses)]
+    ring: Option<settings::Addresses>,
+
+    /// A file that not everybody can read, with the token of the storages. [env: SDHT_TOKEN_FILE]
+    #[arg(long, global = true, value_name = "FILE")]
+    token_file: Option<std::path::PathBuf>,
+
+    /// How long one operation is tried, as 10s, 500ms or 2m. [env: SDHT_TIMEOUT] [default: 10s]
+    #[arg(long, global = true, value_name = "TIME", value_parser = settings::duration)]
+    timeout: Option<std::time::Duration>,
+
+    /// For programs: one JSON object, or one a line.
+    #[arg(long, global = true)]
+    json: bool,
+
+    /// Nothing on standard error but errors.
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    quiet: bool,
+
+    /// More on standard error; twice for all of it.
+    #[arg(short, long, global = true, action = ArgAction::Count)]
+    verbose: u8,
+}
+
+/// What can be said where data moves, or goes.
+#[derive(Args, Debug)]
+pub(crate) struct Care {
+    /// Ask nothing back.
+    #[arg(short, long)]
+    pub(crate) yes: bool,
+
+    /// Say what would move, in keys and bytes, and stop.
+    #[arg(long)]
+    pub(crate) plan: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    Join(join::Join),
+    #[command(visible_alias = "leave")]
+    Remove(remove::Remove),
+    #[command(visible_aliases = ["put", "store"])]
+    Set(set::Set),
+    #[command(visible_alias = "lookup")]
+    Get(get::Get),
+    Del(del::Del),
+    #[command(visible_alias = "haskey")]
+    Has(has::Has),
+    Keys(keys::Keys),
+    Config(config::Config),
+    Completions(completions::Completions),
+    Man(man::Man),
+}
+
+/// How a verb that did not fail ends.
+type Ended = Result<(), Fail>;
+
+impl Verb {
+    async fn run(&self, console: &Console) -> Ended {
+        match self {
+            Self::Join(verb) => verb.run(console).await,
+            Self::Remove(verb) => verb.run(console).await,
+            Self::Set(verb) => verb.run(console).await,
+            Self::Get(verb) => verb.run(console).await,
+            Self::Del(verb) => verb.run(console).await,
+            Self::Has(verb) => verb.run(console).await,
+            Self::Keys(verb) => verb.run(console).await,
+            Self::Config(verb) => verb.run(console),
+            Self::Completions(verb) => verb.run(console),
+            Self::Man(verb) => verb.run(console),
+        }
+    }
+
+    /// What to know when it was stopped by Ctrl-C.
+    fn stopped(&self) -> Option<String> {
+        let again = std::env::args().skip(1).map(quoted).collect::<Vec<_>>().join(" ");
+        match self {
+            Self::Join(_) | Self::Remove(_) => Some(format!(
+                "Everything is served as before. The same again goes on from here: sdht {again}"
+            )),
+            Self::Set(_) | Self::Del(_) => Some(
+                "It may have been done, or may still be: read before you change it again.".into(),
+            ),
+            _ => None,
+        }
+    }
+}
+
+/// As a shell wants it.
+fn quoted(word: String) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:,=@%+".contains(c);
+    match !word.is_empty() && word.chars().all(plain) {
+        true => word,
+        false => format!("'{}'", word.replace('\'', r"'\''")),
+    }
+}
+
+/// The whole command, from what was typed to the exit code.
+pub(crate) fn main() -> Code {
+    let Cli { verb, options } = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(usage) => {
+            // Where nobody reads, nothing needs to be said.
+            let _ = usage.print();
+            return if usage.use_stderr() { Code::Usage } else { Code::Ok };
+        }
+    };
+    let told = Console::open(&options).and_then(|console| {
+        let ended = in_a_runtime(&verb, &console);
+        console.close(ended)
+    });
+    match told {
+        Ok(()) => Code::Ok,
+        Err(fail) => fail.tell(options.json),
+    }
+}
+
+fn in_a_runtime(verb: &Verb, console: &Console) -> Ended {
+    let runtime =
+        actix_rt::Runtime::new().map_err(|why| Fail::other(format!("no runtime: {why}")))?;
+    runtime.block_on(async {
+        let (work, stop) = (pin!(verb.run(console)), pin!(actix_rt::signal::ctrl_c()));
+        let ended = match select(work, stop).await {
+            Either::Left((ended, _)) => ended,
+            Either::Right(_) => {
+                let (code, what) = (Code::Interrupted, "interrupted".into());
+                Err(Fail { code, what, next: verb.stopped() })
+            }
+        };
+        if ended.is_ok() {
+            console.remember().await;
+        }
+        ended
+    })
+}
+
+/// The whole of it as clap sees it: for completions, man pages and tests.
+fn command() -> clap::Command {
+    Cli::command()
+}
+
+#[cfg(test)]
+mod tests;
