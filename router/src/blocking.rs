@@ -14,7 +14,7 @@
 use crate::{
     error::{NotConnected, NotGot, NotSet},
     handle::{self, Builder, Value},
-    moves::{NotMoved, Progress},
+    moves::{NotMoved, Preview, Progress, Wanted},
     walk::{NoRing, Walked},
 };
 use minor_protocol::{Expect, Key, Position, RingArc, Stamp, message::PlainRecords};
@@ -158,6 +158,16 @@ impl Ring {
     /// As [`crate::Ring::set_copies`].
     pub fn set_copies(&self, copies: u8) -> Moving {
         Moving(self.0.set_copies(copies))
+    }
+
+    /// As [`crate::Ring::balance`].
+    pub fn balance(&self) -> Moving {
+        Moving(self.0.balance())
+    }
+
+    /// As [`crate::Ring::plan`].
+    pub fn plan(&self, wanted: Wanted) -> Result<Preview, NotMoved> {
+        block_on(self.0.plan(wanted))
     }
 
     /// As [`crate::Ring::repair`].

@@ -170,6 +170,12 @@ pub enum Trouble {
         /// The last no, or silence.
         last: String,
     },
+    /// So many of the arc's storages are closed to us that the others are no majority.
+    #[error("{last}")]
+    NotAllowed {
+        /// The last no, or silence.
+        last: String,
+    },
     /// Others changed the key all the time.
     #[error("others were always faster, for {tried_ms} ms")]
     Contention {
@@ -226,7 +232,7 @@ impl NotMoved {
         match self {
             Self::NoRing(no_ring) => no_ring.is_retryable(),
             Self::Silent { .. } | Self::Stuck { .. } => true,
-            Self::NoGoal(_) | Self::Refused { .. } | Self::Ended => false,
+            Self::NoGoal(_) | Self::Refused { .. } | Self::Uneven(_) | Self::Ended => false,
         }
     }
 }
@@ -236,8 +242,16 @@ impl NoRing {
     pub fn is_retryable(&self) -> bool {
         match self {
             Self::NobodyAnswers { .. } | Self::Gap { .. } => true,
-            Self::NobodyKnown | Self::NotFounded(_) | Self::AnotherRing { .. } => false,
+            Self::NobodyKnown
+            | Self::NotFounded(_)
+            | Self::NotAllowed { .. }
+            | Self::AnotherRing { .. } => false,
         }
+    }
+
+    /// Whether only the user can mend it: by a token, or by another address.
+    pub(crate) fn is_for_good(&self) -> bool {
+        matches!(self, Self::NotAllowed { .. } | Self::NotFounded(_) | Self::AnotherRing { .. })
     }
 }
 
@@ -247,7 +261,7 @@ impl Trouble {
         match self {
             Self::NoRing(no_ring) => no_ring.is_retryable(),
             Self::NoMajority { .. } | Self::Contention { .. } => true,
-            Self::Forgotten | Self::Full(_) | Self::Ended => false,
+            Self::NotAllowed { .. } | Self::Forgotten | Self::Full(_) | Self::Ended => false,
         }
     }
 }

@@ -1,24 +1,64 @@
 //! Moving data: fills a newcomer, levels what differs, sweeps what is dead. What is to be done for a page of keys is decided
 //! by [`crate::sync`]; here it is done, many keys at once.
+//!
+//! ```text
+//!   an arc     |------lane------|------lane------|------lane------|------lane------|     each goes its own way
+//!   one page   list of all members, from one of them the records too ─▶ settle ─▶ fill the newcomer ─▶ the next page
+//! ```
+//!
+//! What is under way at a time is a page for every lane, so memory is bounded however large the arc is.
 
 use crate::{
-    moves::{NotMoved, Progress, note},
+    moves::{NotMoved, Progress, Synced, note},
     router::Router,
     sync::{Chore, Listing, enough, settle},
     transport::Transport,
     tries::Again,
 };
-use futures_util::{StreamExt, stream};
+use futures_util::{StreamExt, future::try_join_all, stream};
 use minor_protocol::{
-    Key, Member, Reply, Request, RingArc,
+    Key, Member, Reply, Request, RingArc, Span,
     limits::LIST_ROWS,
-    message::{Dead, Row},
+    message::{Dead, Held, Row},
     mutant,
     record::Record,
 };
+use std::{
+    cell::{Cell, RefCell},
+    collections::BTreeMap,
+};
 
-/// Keys that are copied at the same time.
+/// Keys that are renewed, or copied one by one, at the same time.
 const AT_ONCE: usize = 256;
+/// Pages of one arc that are under way at the same time.
+const LANES: usize = 4;
+
+/// Who listens to how far it has come, shared by the lanes.
+struct Told<'a> {
+    so_far: Cell<Synced>,
+    tell: RefCell<&'a mut dyn FnMut(Progress)>,
+}
+
+impl Told<'_> {
+    fn add(&self, keys: usize, copied: usize, bytes: usize) {
+        let before = self.so_far.get();
+        let now = Synced {
+            keys: before.keys + keys as u64,
+            copied: before.copied + copied as u64,
+            bytes: before.bytes + bytes as u64,
+            ..before
+        };
+        self.so_far.set(now);
+        (self.tell.borrow_mut())(Progress::Synced(now));
+    }
+}
+
+/// One page of what the members hold.
+struct Page {
+    listings: Vec<Listing>,
+    /// The records one of them gave along.
+    records: BTreeMap<Key, Record>,
+}
 
 impl<T: Transport> Router<T> {
     /// Rule 17: makes sure that whatever a majority of the full members settled on is held by the filling one too, and that
@@ -28,19 +68,39 @@ impl<T: Transport> Router<T> {
         arc: &RingArc,
         tell: &mut dyn FnMut(Progress),
     ) -> Result<(), String> {
-        let mut after: Option<Key> = None;
+        let there = self.weigh(arc, arc.span).await?;
+        let so_far = Cell::new(Synced::beginning(arc.span, there.records, there.bytes));
+        let told = Told { so_far, tell: RefCell::new(tell) };
+        let lanes = arc.span.in_parts(LANES);
+        try_join_all(lanes.into_iter().map(|lane| self.sync_lane(arc, lane, &told))).await?;
+        Ok(())
+    }
+
+    async fn sync_lane(&self, arc: &RingArc, lane: Span, told: &Told<'_>) -> Result<(), String> {
+        let (mut after, mut limit) = (None, LIST_ROWS);
         loop {
-            let listings = self.listings(arc, after.clone()).await?;
+            let Page { listings, mut records } = self.sync_page(arc, lane, after, limit).await?;
             let work = settle(arc, &listings);
-            let copied =
-                work.chores.iter().filter(|chores| matches!(chores, Chore::Copy { .. })).count();
-            tell(Progress::Synced(arc.span, work.keys, copied));
-            let mut done =
-                stream::iter(work.chores.into_iter().map(|chores| self.settle_one(arc, chores)))
-                    .buffer_unordered(AT_ONCE);
-            while let Some(end) = done.next().await {
-                end?;
+            let (mut held, mut single, mut copies) = (vec![], vec![], 0);
+            for chore in work.chores {
+                copies += usize::from(matches!(chore, Chore::Copy { .. }));
+                match chore {
+                    Chore::Copy { key, ballot, from } => match records.remove(&key) {
+                        Some(record) if record.ballot == ballot => held.push(Held { key, record }),
+                        _ => single.push(Chore::Copy { key, ballot, from }),
+                    },
+                    renew => single.push(renew),
+                }
             }
+            let mut bytes = self.fill(arc, held).await?;
+            let single = single.into_iter().map(|chore| self.settle_one(arc, chore));
+            let mut done = stream::iter(single).buffer_unordered(AT_ONCE);
+            while let Some(end) = done.next().await {
+                bytes += end?;
+            }
+            told.add(work.keys, copies, bytes);
+            // Where values are long a page of records is short, and to list far beyond it would be in vain.
+            limit = (2 * work.keys as u32).clamp(64, LIST_ROWS);
             match work.next {
                 Some(next) => after = Some(next),
                 None => return Ok(()),
@@ -48,90 +108,95 @@ impl<T: Transport> Router<T> {
         }
     }
 
-    async fn settle_one(&self, arc: &RingArc, chores: Chore) -> Result<(), String> {
-        let (key, ballot, from) = match chores {
-            Chore::Renew { key } => return self.renewed(&key, arc).await,
-            Chore::Copy { key, ballot, from } => (key, ballot, from),
-        };
-        let Some(filling) = arc.filling.and_then(|f| arc.member(f)) else { return Ok(()) };
-        let Ok(state) = self.fetch(&key, arc, ballot, &from).await else {
-            // It was changed since it was listed: then only identity can tell.
-            return self.renewed(&key, arc).await;
-        };
-        let record = Record { ballot, state };
-        match self.say(filling, Request::Copy { key: key.clone(), epoch: arc.epoch, record }).await
-        {
-            Ok(Ok(Reply::Copied)) => Ok(()),
-            other => Err(format!("{} did not take key '{key}': {other:?}", filling.address)),
+    /// Gives the newcomer these records, and says how many bytes that was.
+    async fn fill(&self, arc: &RingArc, held: Vec<Held>) -> Result<usize, String> {
+        let Some(filling) = arc.filling.and_then(|f| arc.member(f)) else { return Ok(0) };
+        if held.is_empty() {
+            return Ok(0);
+        }
+        let bytes = held.iter().map(Held::bytes).sum();
+        self.core.pace.spend(bytes).await;
+        match self.say(filling, Request::Fill { epoch: arc.epoch, records: held }).await {
+            Ok(Ok(Reply::Filled)) => Ok(bytes),
+            other => Err(format!("{} did not take what it lacks: {other:?}", filling.address)),
         }
     }
 
-    async fn renewed(&self, key: &Key, arc: &RingArc) -> Result<(), String> {
+    async fn settle_one(&self, arc: &RingArc, chore: Chore) -> Result<usize, String> {
+        let (key, ballot, from) = match chore {
+            Chore::Renew { key } => return self.renewed(&key, arc).await.map(|()| 0),
+            Chore::Copy { key, ballot, from } => (key, ballot, from),
+        };
+        let Ok(state) = self.fetch(&key, arc, ballot, &from).await else {
+            // It was changed since it was listed: then only identity can tell.
+            return self.renewed(&key, arc).await.map(|()| 0);
+        };
+        self.fill(arc, vec![Held { key, record: Record { ballot, state } }]).await
+    }
+
+    pub(crate) async fn renewed(&self, key: &Key, arc: &RingArc) -> Result<(), String> {
         self.renew(key, arc).await.map_err(|again| match again {
             Again::Wiser | Again::Untouched => "the arc has changed meanwhile".into(),
             Again::Later(trouble) => trouble.to_string(),
         })
     }
 
-    /// One page of the listings of a majority of the full members, and of the filling one.
-    async fn listings(&self, arc: &RingArc, after: Option<Key>) -> Result<Vec<Listing>, String> {
-        let (span, epoch) = (arc.span, arc.epoch);
-        let list = |m: &Member| {
-            (m.clone(), Request::List { span, epoch, after: after.clone(), limit: LIST_ROWS })
+    /// One page of the listings of a majority of the full members, and of the filling one; where somebody is being filled,
+    /// one of the others gives its records along.
+    async fn sync_page(
+        &self,
+        arc: &RingArc,
+        lane: Span,
+        after: Option<Key>,
+        limit: u32,
+    ) -> Result<Page, String> {
+        let epoch = arc.epoch;
+        let full: Vec<&Member> = arc.full().collect();
+        let giver = full[self.turn(full.len())].storage;
+        let ask = |m: &Member| {
+            let after = after.clone();
+            let request = if arc.filling.is_some() && m.storage == giver {
+                Request::Records { span: lane, epoch, after }
+            } else {
+                Request::List { span: lane, epoch, after, limit }
+            };
+            (m.clone(), request)
         };
-        let mut answers = self.say_all(arc.members.iter().map(list));
-        let (mut listings, mut last) = (vec![], String::from("silence"));
+        let mut answers = self.say_all(arc.members.iter().map(ask));
+        let (mut listings, mut records) = (vec![], BTreeMap::new());
+        let mut last = String::from("silence");
         while let Some((from, heard)) = answers.next().await {
             self.take_in(arc, from, &heard);
             note(&mut last, arc, from, &heard);
-            if let Ok(Ok(Reply::Listed { rows, more })) = heard {
-                listings.push(Listing { from, rows, more });
+            match heard {
+                Ok(Ok(Reply::Listed { rows, more })) => listings.push(Listing { from, rows, more }),
+                Ok(Ok(Reply::Records { records: held, more })) => {
+                    let rows = held.iter().map(row_of).collect();
+                    listings.push(Listing { from, rows, more });
+                    records.extend(held.into_iter().map(|held| (held.key, held.record)));
+                }
+                _ => {}
             }
         }
-        let full = |l: &&Listing| Some(l.from) != arc.filling;
-        let heard = listings.iter().filter(full).count();
-        let majority = enough(arc.full().count());
+        let heard = listings.iter().filter(|l| Some(l.from) != arc.filling).count();
+        let majority = enough(full.len());
         let filling_heard = arc.filling.is_none_or(|f| listings.iter().any(|l| l.from == f));
         if heard >= majority && filling_heard {
             // All in one order, whoever answered first.
             listings.sort_by_key(|l| l.from);
-            Ok(listings)
+            Ok(Page { listings, records })
         } else {
-            Err(format!(
-                "{heard} of {} full members listed {span}; last: {last}",
-                arc.full().count()
-            ))
+            Err(format!("{heard} of {} full members listed {lane}; last: {last}", full.len()))
         }
     }
 
-    /// Levels an arc that nobody is filling: renews every key its members do not show alike.
-    pub async fn level(
+    pub(crate) async fn listings(
         &self,
         arc: &RingArc,
-        tell: &mut dyn FnMut(Progress),
-    ) -> Result<(), NotMoved> {
-        let stuck = |why| NotMoved::Stuck { arc: Box::new(arc.clone()), why };
-        let mut after = None;
-        loop {
-            let listings = self.listings(arc, after).await.map_err(stuck)?;
-            let mut uneven: Vec<Key> = vec![];
-            for row in listings.iter().flat_map(|l| &l.rows) {
-                let alike =
-                    |l: &Listing| l.rows.iter().any(|r| r.key == row.key && r.ballot == row.ballot);
-                if !uneven.contains(&row.key) && !listings.iter().all(alike) {
-                    uneven.push(row.key.clone());
-                }
-            }
-            let work = settle(arc, &listings);
-            tell(Progress::Synced(arc.span, work.keys, uneven.len()));
-            for key in uneven {
-                self.renewed(&key, arc).await.map_err(stuck)?;
-            }
-            match work.next {
-                Some(next) => after = Some(next),
-                None => return Ok(()),
-            }
-        }
+        part: Span,
+        after: Option<Key>,
+    ) -> Result<Vec<Listing>, String> {
+        Ok(self.sync_page(arc, part, after, LIST_ROWS).await?.listings)
     }
 
     /// Rules 19 and 21: drops what every member of the arc shows dead at one same ballot. Says how many records went.
@@ -143,7 +208,7 @@ impl<T: Transport> Router<T> {
         let now_ms = self.now_ms();
         let (mut after, mut swept) = (None, 0);
         loop {
-            let listings = self.listings(arc, after).await.map_err(stuck)?;
+            let listings = self.listings(arc, arc.span, after).await.map_err(stuck)?;
             let needed = if mutant::is("M17") { arc.majority() } else { arc.members.len() };
             if listings.len() < needed {
                 return Ok(swept);
@@ -180,4 +245,13 @@ impl<T: Transport> Router<T> {
             }
         }
     }
+}
+
+/// A record as a listing shows it.
+fn row_of(held: &Held) -> Row {
+    let Held { key, record } = held;
+    let content = record.state.header.content.as_ref();
+    let dead_from_ms = content.map_or(Some(0), |content| content.expires_ms);
+    let bytes = record.state.value.len() as u32;
+    Row { key: key.clone(), ballot: record.ballot, dead_from_ms, bytes }
 }

@@ -25,6 +25,7 @@ pub use values::Value;
 
 use crate::{
     error::{NotConnected, NotGot, NotSet, Trouble},
+    look::Look,
     register::Changed,
     router::{Patience, Router},
     transport::http::{HttpTransport, Token},
@@ -58,6 +59,7 @@ pub struct Builder {
     patience: Patience,
     copies: Option<u8>,
     known: Vec<RingArc>,
+    max_rate: Option<u64>,
 }
 
 impl Builder {
@@ -69,6 +71,12 @@ impl Builder {
     /// Tries each operation on a key for this long; 10 s if nothing is said.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.patience.operation_ms = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX);
+        self
+    }
+
+    /// Moves at most so many bytes of data in a second while the ring changes; as fast as it goes if nothing is said.
+    pub fn max_rate(mut self, bytes_per_s: u64) -> Self {
+        self.max_rate = Some(bytes_per_s);
         self
     }
 
@@ -134,6 +142,7 @@ impl Builder {
 async fn live(builder: Builder, seeds: Vec<String>, mut jobs: mpsc::UnboundedReceiver<Job>) {
     let transport = HttpTransport::new(builder.token.as_ref());
     let router = Router::new(transport, seeds, builder.patience);
+    builder.max_rate.iter().for_each(|rate| router.set_max_rate(*rate));
     router.remember(&builder.known);
     while let Some(job) = jobs.recv().await {
         drop(actix_rt::spawn(job(router.clone())));
@@ -203,6 +212,15 @@ impl Ring {
     pub async fn survey(&self) -> Result<Walked, NoRing> {
         let seen = self.run(|router| async move { router.survey().await }).await;
         seen.unwrap_or(Err(NoRing::NobodyKnown))
+    }
+
+    /// All copies of a key, as each of its storages shows them.
+    pub async fn look(&self, key: Key) -> Result<Look, NotGot> {
+        let name = key.clone();
+        match self.run(move |router| async move { router.look(&key).await }).await {
+            Ok(look) => Ok(look?),
+            Err(Ended) => Err(NotGot::NotRead { key: name, why: Trouble::Ended }),
+        }
     }
 
     /// Has something done on the router's thread.

@@ -9,7 +9,12 @@
 //! A plan has no memory. Whatever is half done is visible in the arcs (a member being filled, a sealed arc, a boundary that
 //! should not be), so any router computes the same next step from them, and one that dies leaves nothing but that.
 
+pub mod even;
+
 use minor_protocol::{Decree, Member, Position, RingArc, Seal, StorageId, mutant};
+
+/// Arcs that are under way at the same time.
+const AT_ONCE: usize = 3;
 
 /// The ring as somebody wants it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -108,15 +113,18 @@ impl Goal {
         Self { copies, ..self }
     }
 
-    /// The same with one storage's place moved.
-    pub fn with_place(mut self, storage: StorageId, place: Position) -> Result<Self, NoGoal> {
-        if self.places.iter().any(|(taken, m)| *taken == place && m.storage != storage) {
-            return Err(NoGoal::PlaceTaken(place));
+    /// The same with the places of some storages moved. Those that are not there any more are passed over.
+    pub fn with_places(mut self, moved: &[(StorageId, Position)]) -> Result<Self, NoGoal> {
+        for (place, member) in &mut self.places {
+            if let Some((_, to)) = moved.iter().find(|(storage, _)| *storage == member.storage) {
+                *place = *to;
+            }
         }
-        let own = self.places.iter_mut().find(|(_, m)| m.storage == storage);
-        own.ok_or(NoGoal::NotInRing(storage))?.0 = place;
         self.places.sort_by_key(|(place, _)| *place);
-        Ok(self)
+        match self.places.windows(2).find(|pair| pair[0].0 == pair[1].0) {
+            Some(pair) => Err(NoGoal::PlaceTaken(pair[0].0)),
+            None => Ok(self),
+        }
     }
 
     /// Who should keep the arc that ends at, or goes on to, the next place from here on: its storage first, then the next
@@ -146,15 +154,44 @@ impl Goal {
         chosen
     }
 
-    /// The next step from the arcs as they are, which must tile the ring; none when the goal is reached.
+    /// The next steps from the arcs as they are, which must tile the ring; none when the goal is reached. They are of
+    /// different arcs, and none waits for another.
     ///
-    /// Arcs are settled one after another, each as far as it can go, so that at any time few are under way.
+    /// Arcs are settled a few at a time, each as far as it can go, so that at any time few are under way.
+    pub fn steps(&self, arcs: &[RingArc]) -> Vec<Step> {
+        let cut = || arcs.iter().find_map(|arc| self.cut(arc));
+        if let Some(step) = arcs.iter().find_map(|arc| unseal(arc, arcs)).or_else(cut) {
+            return vec![step];
+        }
+        let staff = arcs.iter().filter_map(|arc| self.staff(arc));
+        let steps: Vec<Step> = staff.take(AT_ONCE).collect();
+        if steps.is_empty() {
+            arcs.iter().find_map(|arc| self.merge(arc, arcs)).into_iter().collect()
+        } else {
+            steps
+        }
+    }
+
+    /// The first of the next steps.
     pub fn step(&self, arcs: &[RingArc]) -> Option<Step> {
-        arcs.iter()
-            .find_map(|arc| unseal(arc, arcs))
-            .or_else(|| arcs.iter().find_map(|arc| self.cut(arc)))
-            .or_else(|| arcs.iter().find_map(|arc| self.staff(arc)))
-            .or_else(|| arcs.iter().find_map(|arc| self.merge(arc, arcs)))
+        self.steps(arcs).into_iter().next()
+    }
+
+    /// All steps to the goal, as they come if nobody else changes anything.
+    pub fn story(&self, arcs: &[RingArc]) -> Vec<Step> {
+        let mut arcs = arcs.to_vec();
+        let mut steps = vec![];
+        while let Some(step) = self.step(&arcs) {
+            let next = step.decree.next(&step.arc).expect("a step fits the arc it is for");
+            arcs.retain(|arc| match &step.decree {
+                Decree::Absorb { lower } => arc != lower && *arc != step.arc,
+                _ => *arc != step.arc,
+            });
+            arcs.extend(next);
+            arcs.sort_by_key(|arc| arc.span.to);
+            steps.push(step);
+        }
+        steps
     }
 
     /// How many members are still to come in, and to go: what a progress bar counts.

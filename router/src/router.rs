@@ -1,6 +1,7 @@
 //! A router: what it remembers, and the small things everything else is made of.
 
 use crate::{
+    pace::Pace,
     ring::RingMap,
     transport::{
         Transport,
@@ -56,6 +57,7 @@ pub(crate) struct Core<T> {
     /// Addresses the user named.
     pub(crate) seeds: RefCell<Vec<String>>,
     pub(crate) patience: Patience,
+    pub(crate) pace: Pace,
     /// Whom to ask for the value next: it goes round.
     turn: Cell<usize>,
 }
@@ -71,9 +73,15 @@ impl<T: Transport> Router<T> {
             name,
             seeds: RefCell::new(seeds),
             patience,
+            pace: Pace::default(),
             turn: Cell::new(0),
         };
         Self { core: Rc::new(core) }
+    }
+
+    /// From now on it moves at most so many bytes of data in a second.
+    pub fn set_max_rate(&self, bytes_per_s: u64) {
+        self.core.pace.set_rate(bytes_per_s);
     }
 
     /// The ring it talks to, once it knows.

@@ -31,7 +31,7 @@ impl<T: Transport> Router<T> {
         loop {
             match self.find(place).await {
                 Ok(arc) => return Ok(arc),
-                Err(no_ring) if tries.over() => return Err(no_ring.into()),
+                Err(no_ring) if tries.over() || no_ring.is_for_good() => return Err(no_ring.into()),
                 Err(_) => {
                     tries.tried += 1;
                     self.pause(tries.tried).await;
@@ -52,6 +52,7 @@ impl<T: Transport> Router<T> {
                 Ok(())
             }
             Again::Wiser | Again::Untouched => Err(Trouble::Contention { tried_ms: tries.ms() }),
+            Again::Later(trouble @ Trouble::NotAllowed { .. }) => Err(trouble),
             Again::Later(trouble) if tries.over() => Err(trouble),
             Again::Later(trouble) => {
                 if matches!(trouble, Trouble::NoMajority { .. }) && tries.tried.is_multiple_of(3) {
@@ -95,11 +96,13 @@ pub(crate) struct Count<'a> {
     never: usize,
     last: String,
     full: Option<StorageId>,
+    /// Those who let us not in.
+    closed: usize,
 }
 
 impl<'a> Count<'a> {
     pub(crate) fn of(arc: &'a RingArc) -> Self {
-        Self { arc, ayes: 0, wiser: false, never: 0, last: "silence".into(), full: None }
+        Self { arc, ayes: 0, wiser: false, never: 0, last: "silence".into(), full: None, closed: 0 }
     }
 
     pub(crate) fn hear<T: Transport>(
@@ -122,9 +125,8 @@ impl<'a> Count<'a> {
                 }
                 self.last = format!("{}: {refusal}", address());
             }
-            Err(
-                silence @ (Silence::Unreachable(_) | Silence::TooLate(_) | Silence::Garbled(_)),
-            ) => {
+            Err(silence) => {
+                self.closed += usize::from(matches!(silence, Silence::NotAllowed(_)));
                 self.last = format!("{}: {silence}", address());
             }
         }
@@ -144,6 +146,9 @@ impl<'a> Count<'a> {
         }
         Again::Later(match self.full {
             Some(storage) => Trouble::Full(storage),
+            None if self.closed + self.arc.majority() > self.arc.members.len() => {
+                Trouble::NotAllowed { last: self.last }
+            }
             None => Trouble::NoMajority {
                 span: self.arc.span,
                 heard: self.ayes,

@@ -54,6 +54,14 @@ pub enum NoRing {
         /// The last silence.
         last: String,
     },
+    /// Whoever answered lets us not in.
+    #[error("{address}: {why}")]
+    NotAllowed {
+        /// Who.
+        address: String,
+        /// Why.
+        why: String,
+    },
     /// Storages of different rings.
     #[error("{address} is of ring {found}, not of {wanted}")]
     AnotherRing {
@@ -153,6 +161,9 @@ impl<T: Transport> Router<T> {
             }
             Err(silence) => {
                 walk.last = format!("{address}: {silence}");
+                if let Silence::NotAllowed(_) = &silence {
+                    walk.closed = Some((address.clone(), silence.to_string()));
+                }
                 None
             }
         };
@@ -173,11 +184,17 @@ impl<T: Transport> Router<T> {
         };
         match self.ring_id() {
             None => self.core.lines.set_ring(found),
+            // What was only remembered yields to what is seen.
+            Some(wanted) if wanted != found && self.core.lines.nobody_answered() => {
+                self.forget();
+                self.core.lines.set_ring(found);
+            }
             Some(wanted) if wanted != found => {
                 return Err(NoRing::AnotherRing { address: address.to_owned(), found, wanted });
             }
             Some(_) => {}
         }
+        self.core.lines.heard_from_the_ring();
         walk.seen.insert(hello.member.storage, Neighbour { member: hello.member.clone(), starts });
         for kept in hello.kept.iter().filter(|kept| !kept.damaged) {
             self.learn(&kept.arc);
@@ -261,6 +278,8 @@ struct Walk {
     asked: Vec<String>,
     seen: BTreeMap<StorageId, Neighbour>,
     plain: Option<String>,
+    /// Who let us not in, and why.
+    closed: Option<(String, String)>,
     last: String,
 }
 
@@ -273,6 +292,7 @@ impl Walk {
             asked: vec![],
             seen: BTreeMap::new(),
             plain: None,
+            closed: None,
             last: "nobody was silent".into(),
         };
         walk.hear_of(seeds.into_iter().chain(known));
@@ -306,6 +326,9 @@ impl Walk {
         match (&self.plain, gap) {
             _ if asked == 0 => NoRing::NobodyKnown,
             _ if self.seen.is_empty() && self.plain.is_none() => {
+                if let Some((address, why)) = self.closed.clone() {
+                    return NoRing::NotAllowed { address, why };
+                }
                 NoRing::NobodyAnswers { asked, last: self.last.clone() }
             }
             (Some(plain), _) if self.seen.is_empty() => NoRing::NotFounded(plain.clone()),

@@ -211,8 +211,12 @@ impl Storage {
             Request::List { span, epoch, after, limit } => {
                 self.list(span, epoch, after.as_ref(), limit, due, room)
             }
+            Request::Fill { epoch, records } => self.fill(epoch, records, due),
+            Request::Records { span, epoch, after } => {
+                self.records(span, epoch, after.as_ref(), due, room)
+            }
             Request::Tally { span, epoch } => self.tally(span, epoch, due),
-            Request::Median { span, epoch } => self.median(span, epoch),
+            Request::Cut { span, epoch, bytes } => self.cut(span, epoch, bytes),
             Request::PrepareDecree { arc, ballot } => {
                 self.prepare_decree(&arc, ballot, now_ms, due)
             }

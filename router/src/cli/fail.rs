@@ -1,6 +1,8 @@
 //! How a command fails: with an exit code that means something, what happened, and what to do next.
 
-use sdht::{NoRing, NotConnected, NotGot, NotMoved, NotSet, Trouble, plan::NoGoal};
+use sdht::{
+    NoRing, NotConnected, NotGot, NotMoved, NotSet, Trouble, plan::NoGoal, transport::Silence,
+};
 use std::io;
 
 /// What the shell is told.
@@ -89,6 +91,7 @@ impl From<&NoRing> for Code {
     fn from(no_ring: &NoRing) -> Self {
         match no_ring {
             NoRing::NobodyAnswers { .. } | NoRing::Gap { .. } => Self::NoMajority,
+            NoRing::NotAllowed { .. } => Self::NotAllowed,
             _ => Self::Other,
         }
     }
@@ -99,6 +102,7 @@ impl From<&Trouble> for Code {
         match trouble {
             Trouble::NoRing(no_ring) => no_ring.into(),
             Trouble::NoMajority { .. } | Trouble::Contention { .. } => Self::NoMajority,
+            Trouble::NotAllowed { .. } => Self::NotAllowed,
             Trouble::Forgotten => Self::Unknown,
             _ => Self::Other,
         }
@@ -107,11 +111,13 @@ impl From<&Trouble> for Code {
 
 const START_OR_NAME: &str =
     "Start a storage ('minor-storage -p 8000'), or name one of the ring: --ring HOST:PORT.";
+const GIVE_TOKEN: &str = "Give its token: --token-file FILE, or SDHT_TOKEN_FILE.";
 const SEE_STATUS: &str = "'sdht status' shows who is missing; say it again when they are back.";
 
 fn next_after(trouble: &Trouble) -> Option<String> {
     match trouble {
         Trouble::NoRing(no_ring) => next_without(no_ring),
+        Trouble::NotAllowed { .. } => Some(GIVE_TOKEN.into()),
         Trouble::NoMajority { .. } => Some(SEE_STATUS.into()),
         Trouble::Contention { .. } => Some("Say it again, or give it longer: --timeout.".into()),
         Trouble::Full(_) => Some("Free room on its disk, or 'sdht join' another storage.".into()),
@@ -122,6 +128,7 @@ fn next_after(trouble: &Trouble) -> Option<String> {
 fn next_without(no_ring: &NoRing) -> Option<String> {
     match no_ring {
         NoRing::NobodyAnswers { .. } | NoRing::NobodyKnown => Some(START_OR_NAME.into()),
+        NoRing::NotAllowed { .. } => Some(GIVE_TOKEN.into()),
         NoRing::Gap { .. } => Some(SEE_STATUS.into()),
         _ => None,
     }
@@ -178,6 +185,9 @@ impl From<NotMoved> for Fail {
             NotMoved::NoGoal(NoGoal::LastStorage) => Self::new(Code::NotMet, what),
             NotMoved::Refused { refusal: Refusal::HoldsPlain { .. }, .. } => Self::new(Code::NotMet, what)
                 .next("Join it first of all, and they are the ring's first content; or drop them: --discard."),
+            NotMoved::Silent { silence: Silence::NotAllowed(_), .. } => {
+                Self::new(Code::NotAllowed, what).next(GIVE_TOKEN)
+            }
             NotMoved::Silent { .. } => Self::other(what).next("Start it, and say the same again."),
             NotMoved::Stuck { .. } => Self::other(what).next(SEE_STATUS),
             _ => Self::other(what),

@@ -1,10 +1,10 @@
 //! `sdht join`: storages become a ring, or part of one.
 
 use super::settings::Origin;
-use super::{Care, Ended, console::Console, fail::Fail, progress, settings};
+use super::{Care, Ended, console::Console, fail::Fail, preview, progress, settings};
 use clap::Args;
 use minor_protocol::message::PlainRecords;
-use sdht::{NoRing, NotConnected, Position, Ring};
+use sdht::{NoRing, NotConnected, Position, Ring, Wanted};
 use serde_json::json;
 
 /// Make storages part of the ring; the first of all founds it.
@@ -59,13 +59,17 @@ impl Join {
         if self.at.is_some_and(|at| at != Place::Hash) && self.addresses.len() > 1 {
             return Err(Fail::usage("--at POSITION is for one storage at a time"));
         }
-        let ring = self.ring(console).await?;
+        let Some(ring) = self.ring(console).await? else { return Ok(()) };
         let plain = if self.discard { PlainRecords::Discard } else { PlainRecords::Refuse };
         for address in &self.addresses {
             let at = self.at.map(|at| match at {
                 Place::Hash => Position::of(address),
                 Place::At(place) => place,
             });
+            if self.care.plan {
+                preview::show(console, &ring, Wanted::Join(address.clone(), at)).await?;
+                continue;
+            }
             let moving = ring.join_at(address, at, plain);
             progress::follow(console, &format!("join {address}"), moving).await?;
             if console.json {
@@ -78,20 +82,21 @@ impl Join {
         Ok(())
     }
 
-    /// The ring to join: the one that is named, or one that a storage to be joined is in, or a new one.
-    async fn ring(&self, console: &Console) -> Result<Ring, Fail> {
+    /// The ring to join: the one that is named, or one that a storage to be joined is in, or a new one; none if it would only be
+    /// founded.
+    async fn ring(&self, console: &Console) -> Result<Option<Ring>, Fail> {
         let is_named = !matches!(console.settings.ring.origin, Origin::Memory(_) | Origin::BuiltIn);
         if is_named {
-            return console.ring().await;
+            return console.ring().await.map(Some);
         }
         match console.builder()?.connect(self.addresses.clone()).await {
-            Ok(ring) => return Ok(console.adopt(ring)),
+            Ok(ring) => return Ok(Some(console.adopt(ring))),
             Err(NotConnected::NoRing(NoRing::NotFounded(_))) => {}
             Err(other) => return Err(other.into()),
         }
         let known = console.settings.ring.value.clone();
         match console.builder()?.connect(known.clone()).await {
-            Ok(ring) => Ok(console.adopt(ring)),
+            Ok(ring) => Ok(Some(console.adopt(ring))),
             Err(NotConnected::NoRing(NoRing::NobodyAnswers { .. }))
                 if console.settings.ring.origin != Origin::BuiltIn =>
             {
@@ -101,7 +106,12 @@ impl Join {
                     self.addresses[0]
                 )))
             }
-            Err(_) => self.found(console).await,
+            Err(_) if self.care.plan => {
+                let new = format!("{} would found a ring; nothing would move.", self.addresses[0]);
+                console.say(new);
+                Ok(None)
+            }
+            Err(_) => self.found(console).await.map(Some),
         }
     }
 

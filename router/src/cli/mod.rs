@@ -10,22 +10,34 @@
 //! [`Console`], which knows whether a person or a program reads, and it fails with a [`Fail`], which carries the exit code,
 //! what happened, and what to do next.
 
+mod archive;
+mod balance;
 mod completions;
 mod config;
 mod console;
+mod copies;
 mod del;
+mod export;
 mod fail;
 mod get;
 mod has;
+mod import;
 mod join;
 mod keys;
 mod man;
 mod memory;
+mod preview;
 mod progress;
 mod remove;
+mod repair;
 mod set;
 mod settings;
+mod status;
+mod table;
 mod value;
+mod verdict;
+mod walk;
+mod whereis;
 
 use clap::{ArgAction, Args, CommandFactory, Parser, Subcommand};
 use console::Console;
@@ -105,6 +117,17 @@ enum Verb {
     #[command(visible_alias = "haskey")]
     Has(has::Has),
     Keys(keys::Keys),
+    Whereis(whereis::Whereis),
+    Walk(walk::Walk),
+    Status(status::Status),
+    /// The same as 'sdht status --watch'.
+    #[command(hide = true)]
+    Monitor(status::Status),
+    Copies(copies::Copies),
+    Balance(balance::Balance),
+    Repair(repair::Repair),
+    Export(export::Export),
+    Import(import::Import),
     Config(config::Config),
     Completions(completions::Completions),
     Man(man::Man),
@@ -123,6 +146,15 @@ impl Verb {
             Self::Del(verb) => verb.run(console).await,
             Self::Has(verb) => verb.run(console).await,
             Self::Keys(verb) => verb.run(console).await,
+            Self::Whereis(verb) => verb.run(console).await,
+            Self::Walk(verb) => verb.run(console).await,
+            Self::Status(verb) => verb.run(console).await,
+            Self::Monitor(verb) => verb.watch(console).await,
+            Self::Copies(verb) => verb.run(console).await,
+            Self::Balance(verb) => verb.run(console).await,
+            Self::Repair(verb) => verb.run(console).await,
+            Self::Export(verb) => verb.run(console).await,
+            Self::Import(verb) => verb.run(console).await,
             Self::Config(verb) => verb.run(console),
             Self::Completions(verb) => verb.run(console),
             Self::Man(verb) => verb.run(console),
@@ -133,7 +165,12 @@ impl Verb {
     fn stopped(&self) -> Option<String> {
         let again = std::env::args().skip(1).map(quoted).collect::<Vec<_>>().join(" ");
         match self {
-            Self::Join(_) | Self::Remove(_) => Some(format!(
+            Self::Join(_)
+            | Self::Remove(_)
+            | Self::Copies(_)
+            | Self::Balance(_)
+            | Self::Repair(_)
+            | Self::Import(_) => Some(format!(
                 "Everything is served as before. The same again goes on from here: sdht {again}"
             )),
             Self::Set(_) | Self::Del(_) => Some(

@@ -1,7 +1,13 @@
 //! `sdht remove`: storages let go of all they keep, and leave.
 
-use super::{Care, Ended, console::Console, progress, settings};
+use super::{
+    Care, Ended,
+    console::Console,
+    fail::{Code, Fail},
+    preview, progress, settings,
+};
 use clap::Args;
+use sdht::{Ring, StorageId, Wanted};
 use serde_json::json;
 
 /// Hand everything a storage keeps to its neighbours, verified, and let it go. It serves meanwhile.
@@ -9,26 +15,64 @@ use serde_json::json;
 #[command(after_help = "\
 Examples:
   sdht remove 127.0.0.1:8002
-  sdht remove 10.0.0.3:8000 10.0.0.4:8000
+  sdht remove 127.0.0.1:8002 --plan
   sdht remove 10.0.0.4:8000 --dead")]
 pub(crate) struct Remove {
     /// The storages.
     #[arg(required = true, value_name = "HOST:PORT", value_parser = settings::address)]
     addresses: Vec<String>,
 
-    /// It is dead and never comes back: the others have what it kept.
+    /// It is dead and never comes back: what it kept is copied from those who keep it too.
     #[arg(long)]
     dead: bool,
 
+    /// It is the last one: delete every key of the ring.
+    #[arg(long, conflicts_with = "dead")]
+    destroy_data: bool,
+
     #[command(flatten)]
     care: Care,
+}
+
+/// A storage that is to go.
+struct Leaver {
+    storage: StorageId,
+    answers: bool,
+    is_last: bool,
 }
 
 impl Remove {
     pub(crate) async fn run(&self, console: &Console) -> Ended {
         let ring = console.ring().await?;
         for address in &self.addresses {
-            let moving = ring.leave(address);
+            let Leaver { storage, answers, is_last } = leaver(&ring, address).await?;
+            if is_last {
+                return self.the_last(console, &ring, address).await;
+            }
+            if self.destroy_data {
+                return Err(Fail::new(
+                    Code::NotMet,
+                    format!("{address} is not the last storage of the ring: nothing needs to be destroyed"),
+                )
+                .next(format!("sdht remove {address}")));
+            }
+            if self.care.plan {
+                preview::show(console, &ring, Wanted::Leave(storage)).await?;
+                continue;
+            }
+            match (self.dead, answers) {
+                (false, false) => {
+                    return Err(Fail::other(format!("{address} does not answer")).next(format!(
+                        "Start it again; or, if it never comes back: sdht remove {address} --dead"
+                    )));
+                }
+                (true, true) => {
+                    return Err(Fail::new(Code::NotMet, format!("{address} is alive, it answers"))
+                        .next(format!("Let it hand over what it keeps: sdht remove {address}")));
+                }
+                _ => {}
+            }
+            let moving = ring.leave_by_id(storage);
             progress::follow(console, &format!("remove {address}"), moving).await?;
             if console.json {
                 console.object(json!({ "removed": address }))?;
@@ -39,4 +83,47 @@ impl Remove {
         }
         Ok(())
     }
+
+    /// Nobody is there to hand anything to.
+    async fn the_last(&self, console: &Console, ring: &Ring, address: &str) -> Ended {
+        if !self.destroy_data {
+            return Err(Fail::new(
+                Code::NotMet,
+                format!(
+                    "{address} is the last storage of the ring: nobody else would keep its data"
+                ),
+            )
+            .next(
+                "Save it first (sdht export -o FILE), then say --destroy-data; or join another.",
+            ));
+        }
+        console.confirm(&self.care, &format!("Every key of the ring at {address} is deleted."))?;
+        let (mut keys, mut deleted) = (ring.keys(""), 0_u64);
+        while let Some(key) = keys.next().await {
+            deleted += u64::from(ring.delete(key?.as_str()).await?);
+        }
+        if console.json {
+            return console.object(json!({ "destroyed": address, "keys": deleted }));
+        }
+        console.print(format_args!(
+            "{deleted} keys were deleted; {address} keeps an empty ring, and may be stopped for good"
+        ))
+    }
+}
+
+/// Whom an address means: the storage that the ring has there.
+async fn leaver(ring: &Ring, address: &str) -> Result<Leaver, Fail> {
+    let walked = ring.survey().await?;
+    let members = || walked.arcs.iter().flat_map(|arc| &arc.members);
+    let Some(member) = members().find(|member| member.address == address) else {
+        return Err(Fail::new(Code::NotFound, format!("{address} is not in the ring"))
+            .next("'sdht status' shows who is."));
+    };
+    let storage = member.storage;
+    let hellos = walked.hops.iter().filter_map(|hop| hop.hello.as_ref());
+    Ok(Leaver {
+        storage,
+        answers: hellos.into_iter().any(|hello| hello.member.storage == storage),
+        is_last: members().all(|member| member.storage == storage),
+    })
 }

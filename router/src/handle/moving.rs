@@ -2,7 +2,7 @@
 
 use super::Ring;
 use crate::{
-    moves::{NotMoved, Progress},
+    moves::{NotMoved, Preview, Progress, Wanted},
     router::Router,
     transport::http::HttpTransport,
 };
@@ -84,6 +84,17 @@ impl Ring {
         self.moving(move |router, tell| {
             async move { router.set_copies(copies, tell).await }.boxed_local()
         })
+    }
+
+    /// Moves boundaries until no storage keeps more than 1.2 times its share of the bytes.
+    pub fn balance(&self) -> Moving {
+        self.moving(|router, tell| async move { router.balance(tell).await }.boxed_local())
+    }
+
+    /// What a change of the ring would move, in keys and bytes, and to whom. Nothing is moved.
+    pub async fn plan(&self, wanted: Wanted) -> Result<Preview, NotMoved> {
+        let preview = self.run(|router| async move { router.preview(&wanted).await }).await;
+        preview.unwrap_or(Err(NotMoved::Ended))
     }
 
     /// Finishes what a stopped router left half done, and makes all copies alike.

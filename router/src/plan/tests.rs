@@ -190,8 +190,11 @@ fn from_every_half_done_state_the_ring_becomes_whole() {
         Goal::of(&start).with(Position(250), member(5)).unwrap(),
         Goal::of(&start).without(StorageId(2)).unwrap(),
         Goal::of(&start).with_copies(1),
-        Goal::of(&start).with_place(StorageId(2), Position(220)).unwrap(),
-        Goal::of(&start).with_place(StorageId(2), Position(150)).unwrap(),
+        Goal::of(&start).with_places(&[(StorageId(2), Position(220))]).unwrap(),
+        Goal::of(&start).with_places(&[(StorageId(2), Position(150))]).unwrap(),
+        Goal::of(&start)
+            .with_places(&[1, 2, 3, 4].map(|n| (StorageId(n), Position(n as u64 * 100 + 70))))
+            .unwrap(),
     ];
     for first in &wishes {
         let mut steps = 0;

@@ -89,7 +89,11 @@ impl HttpTransport {
             .insert_header((header::ACCEPT, "application/cbor, application/problem+json"));
         let mut answer = request.send_body(wire::encode(&ask)).await.map_err(silence)?;
         if answer.status() != StatusCode::OK {
-            return Err(Silence::Garbled(no(&mut answer).await));
+            let why = no(&mut answer).await;
+            return Err(match answer.status() {
+                StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Silence::NotAllowed(why),
+                _ => Silence::Garbled(why),
+            });
         }
         let kind = answer.headers().get(header::CONTENT_TYPE).map(|kind| kind.as_bytes());
         if !kind.is_some_and(|kind| kind.eq_ignore_ascii_case(wire::MEDIA_TYPE.as_bytes())) {

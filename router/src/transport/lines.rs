@@ -5,10 +5,10 @@
 
 use super::{Silence, Transport};
 use minor_protocol::{
-    Answer, Answers, Ask, Member, Request, RingId, StorageId, limits, message::Proposed,
+    Answer, Answers, Ask, Member, Refusal, Request, RingId, StorageId, limits, message::Proposed,
 };
 use std::{
-    cell::RefCell,
+    cell::{Cell, RefCell},
     collections::{BTreeMap, VecDeque},
     rc::Rc,
 };
@@ -27,6 +27,8 @@ pub struct Lines<T> {
     transport: T,
     ring: RefCell<Option<RingId>>,
     lines: RefCell<BTreeMap<StorageId, Line>>,
+    /// Whether any storage has answered as one of the ring.
+    answered: Cell<bool>,
 }
 
 #[derive(Default)]
@@ -47,7 +49,12 @@ struct Waiting {
 impl<T: Transport> Lines<T> {
     /// Lines over this transport.
     pub fn new(transport: T) -> Rc<Self> {
-        Rc::new(Self { transport, ring: RefCell::default(), lines: RefCell::default() })
+        Rc::new(Self {
+            transport,
+            ring: RefCell::default(),
+            lines: RefCell::default(),
+            answered: Cell::default(),
+        })
     }
 
     /// The transport.
@@ -63,6 +70,16 @@ impl<T: Transport> Lines<T> {
     /// From now on every ask names this ring.
     pub fn set_ring(&self, ring: RingId) {
         *self.ring.borrow_mut() = Some(ring);
+    }
+
+    /// Whether nobody has answered as a storage of the ring yet: it may be no more than a memory.
+    pub fn nobody_answered(&self) -> bool {
+        !self.answered.get()
+    }
+
+    /// A storage of the ring has answered.
+    pub fn heard_from_the_ring(&self) {
+        self.answered.set(true);
     }
 
     /// Says one thing to a storage. Dropping the future does not take it back.
@@ -126,6 +143,10 @@ impl<T: Transport> Lines<T> {
             };
             match heard {
                 Ok(answers) => {
+                    let is_stranger = |a: &Answer| matches!(a, Err(Refusal::Stranger { .. }));
+                    if !answers.answers.iter().all(is_stranger) {
+                        self.heard_from_the_ring();
+                    }
                     if answers.storage == storage {
                         self.heard_starts(storage, answers.starts);
                     }
@@ -178,6 +199,7 @@ fn weight(request: &Request) -> usize {
             200 + key.as_str().len() + state.value.len()
         }
         Request::Copy { key, record, .. } => 200 + key.as_str().len() + record.state.value.len(),
+        Request::Fill { records, .. } => records.iter().map(|held| 100 + held.bytes()).sum(),
         Request::Change { key, operation, .. } => {
             let value = match &operation.wish {
                 minor_protocol::Wish::Set { value, .. } => value.len(),

@@ -17,6 +17,9 @@ pub enum Silence {
     /// The time was up.
     #[error("no answer within {0} ms")]
     TooLate(u64),
+    /// It is closed to whoever shows no token, or a wrong one.
+    #[error("not allowed: {0}")]
+    NotAllowed(String),
     /// What came is no answer to what was asked.
     #[error("not an answer: {0}")]
     Garbled(String),

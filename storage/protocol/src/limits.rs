@@ -32,6 +32,8 @@ pub const ANSWER_BYTES: usize = 4 << 20;
 pub const ANSWER_BYTES_READ: usize = 8 << 20;
 /// Rows of one page of a listing.
 pub const LIST_ROWS: u32 = 1_000;
+/// Bytes of records on one page: enough for one disk flush to be worth it, and small enough for a dozen pages on their way.
+pub const PAGE_BYTES: usize = 256 << 10;
 /// Records dropped by one request.
 pub const DROP_KEYS: usize = 1_000;
 /// Arcs taught at once.

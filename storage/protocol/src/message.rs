@@ -15,7 +15,9 @@ use crate::{
     decree::{Decree, Unfit},
     id::{RingId, StorageId},
     key::Key,
-    limits::{CONTENT_TYPE_BYTES, COPIES, DROP_KEYS, LEARN_ARCS, SUCCESSORS, VALUE_BYTES},
+    limits::{
+        CONTENT_TYPE_BYTES, COPIES, DROP_KEYS, LEARN_ARCS, LIST_ROWS, SUCCESSORS, VALUE_BYTES,
+    },
     operation::{Operation, Wish},
     position::{Position, Span},
     record::{Header, Record, Stamp, State},
@@ -164,14 +166,25 @@ pub enum Request {
         #[serde(rename = "r")]
         record: Record,
     },
+    /// Fill yourself with these settled records: as many copies, in one request.
+    #[serde(rename = "m")]
+    Fill {
+        #[serde(rename = "e")]
+        epoch: u64,
+        #[serde(rename = "r")]
+        records: Vec<Held>,
+    },
     /// Forget these dead records for good: every member shows them so. All lie in one arc.
     Drop { epoch: u64, dead: Vec<Dead> },
     /// The keys and ballots of an arc, in ring order, at most [`LIST_ROWS`](crate::limits::LIST_ROWS) a page.
     List { span: Span, epoch: u64, after: Option<Key>, limit: u32 },
+    /// The records of an arc themselves, in ring order: as many as [`PAGE_BYTES`](crate::limits::PAGE_BYTES) hold, and at
+    /// most [`LIST_ROWS`](crate::limits::LIST_ROWS).
+    Records { span: Span, epoch: u64, after: Option<Key> },
     /// How much the storage holds of a span, exactly.
     Tally { span: Span, epoch: u64 },
-    /// The place that halves the bytes of an arc.
-    Median { span: Span, epoch: u64 },
+    /// The place up to which at least so many bytes of a span lie.
+    Cut { span: Span, epoch: u64, bytes: u64 },
 
     /// Promise to vote for no decree of this arc below this ballot, and show the vote given.
     PrepareDecree { arc: RingArc, ballot: Ballot },
@@ -235,6 +248,24 @@ pub struct Row {
     /// Bytes of its value.
     #[serde(rename = "n")]
     pub bytes: u32,
+}
+
+/// A key with its whole record.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Held {
+    /// The key.
+    #[serde(rename = "k")]
+    pub key: Key,
+    /// What is kept under it.
+    #[serde(rename = "r")]
+    pub record: Record,
+}
+
+impl Held {
+    /// How many bytes a storage counts for it.
+    pub fn bytes(&self) -> usize {
+        self.key.as_str().len() + self.record.length()
+    }
 }
 
 /// How much an arc holds at one storage.
@@ -338,10 +369,15 @@ pub enum Reply {
     Dropped { records: u32 },
     /// To [`Request::List`].
     Listed { rows: Vec<Row>, more: bool },
+    /// To [`Request::Fill`]: it holds all of them now, or newer ones.
+    #[serde(rename = "m")]
+    Filled,
+    /// To [`Request::Records`].
+    Records { records: Vec<Held>, more: bool },
     /// To [`Request::Tally`].
     Tallied { tally: Tally },
-    /// To [`Request::Median`]: none when the arc cannot be cut.
-    Median { at: Option<Position> },
+    /// To [`Request::Cut`]: none when there is no such place, or it is the span's end.
+    Cut { at: Option<Position> },
     /// To [`Request::PrepareDecree`].
     DecreePromised { accepted: Option<(Ballot, Decree)> },
     /// To [`Request::AcceptDecree`].
@@ -437,8 +473,10 @@ impl Request {
             Self::Hello
                 | Self::Learn { .. }
                 | Self::List { .. }
+                | Self::Records { .. }
+                | Self::Fill { .. }
                 | Self::Tally { .. }
-                | Self::Median { .. }
+                | Self::Cut { .. }
                 | Self::Drop { .. }
         )
     }
@@ -463,6 +501,11 @@ impl Request {
             }
             Self::Change { ballot, id, .. } if id > ballot => {
                 return malformed("an operation's id is the ballot of its first try".into());
+            }
+            Self::Fill { records, .. } if !(1..=LIST_ROWS as usize).contains(&records.len()) => {
+                return malformed(format!(
+                    "a storage is filled with 1 to {LIST_ROWS} records at once"
+                ));
             }
             Self::Drop { dead, .. } if !(1..=DROP_KEYS).contains(&dead.len()) => {
                 return malformed(format!("a drop names 1 to {DROP_KEYS} records"));

@@ -113,6 +113,14 @@ impl Span {
         left
     }
 
+    /// The span in as many parts of the same length, in ring order; in fewer where it has fewer places.
+    pub fn in_parts(self, count: usize) -> Vec<Self> {
+        let (places, count) = (self.places(), (count as u128).clamp(1, self.places()));
+        // The last place of the first `n` parts; the whole ring has one place more than a step can count, and wraps to none.
+        let end = |n: u128| Position(self.from.0.wrapping_add((places * n / count) as u64));
+        (0..count).map(|n| Self::new(end(n), end(n + 1))).collect()
+    }
+
     /// How many places the span has; the whole ring has 2^64.
     pub fn places(self) -> u128 {
         u128::from(self.last_step()) + 1
@@ -197,6 +205,19 @@ mod tests {
             assert!([0, 1, end, u64::MAX].iter().all(|p| whole.holds(Position(*p))));
             assert_eq!(whole.places(), 1 << 64);
             assert!(whole.covers(span(3, 1)) && whole.covers(Span::WHOLE));
+        }
+    }
+
+    #[test]
+    fn the_parts_of_a_span_tile_it_in_order() {
+        for whole in [span(7, 7), span(u64::MAX - 3, 5), span(0, 1), span(3, 100), Span::WHOLE] {
+            for count in [1, 2, 4, 8, 1_000] {
+                let parts = whole.in_parts(count);
+                assert!(parts.len() == count || parts.len() as u128 == whole.places());
+                assert_eq!((parts[0].from, parts[parts.len() - 1].to), (whole.from, whole.to));
+                assert!(parts.windows(2).all(|pair| pair[0].to == pair[1].from));
+                assert_eq!(parts.iter().map(|p| p.places()).sum::<u128>(), whole.places());
+            }
         }
     }
 

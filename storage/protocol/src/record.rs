@@ -219,6 +219,16 @@ impl Record {
     pub const MAX_BYTES: usize =
         4 + Ballot::BYTES * (RECENT + 2) + 2 + 1 + CONTENT_TYPE_BYTES + 8 + VALUE_BYTES;
 
+    /// How long the byte form is.
+    pub fn length(&self) -> usize {
+        let Header { recent, forgot, content } = &self.state.header;
+        let ids = recent.len() + usize::from(*forgot != Ballot::ZERO);
+        let content = content.as_ref().map_or(0, |content| {
+            1 + content.content_type.len() + content.expires_ms.map_or(0, |_| 8)
+        });
+        4 + Ballot::BYTES + 2 + ids * Ballot::BYTES + content + self.state.value.len()
+    }
+
     /// The byte form, checksum first.
     pub fn to_bytes(&self, key: &Key) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(self.state.value.len() + 128);
@@ -341,7 +351,7 @@ mod tests {
             let key = Key::new(name).unwrap();
             let bytes = record.to_bytes(&key);
             let name = key.as_str().as_bytes();
-            prop_assert!(bytes.len() <= Record::MAX_BYTES);
+            prop_assert!(bytes.len() <= Record::MAX_BYTES && bytes.len() == record.length());
             prop_assert_eq!(&Record::from_bytes(name, &bytes).unwrap(), &record);
             let (ballot, header, length) = Record::header_in(name, &bytes).unwrap();
             prop_assert_eq!((ballot, &header, length), (record.ballot, &record.state.header, record.state.value.len()));

@@ -48,7 +48,7 @@ mod tests {
         Answers, Ask, Ballot, Decree, Expect, Key, Member, Moment, Operation, Position, Refusal,
         Reply, Request, RingArc, RingId, Seal, Span, StorageId, Wish,
         message::{
-            Dead, Hello, Kept, Neighbour, Outcome, PlainRecords, Proposed, Row, Show, Shown,
+            Dead, Held, Hello, Kept, Neighbour, Outcome, PlainRecords, Proposed, Row, Show, Shown,
             ShownContent, Tally,
         },
         record::{Content, Header, Record, Stamp, State},
@@ -62,6 +62,11 @@ mod tests {
         let content = Content { content_type: "text/plain".into(), expires_ms: Some(9) };
         let header = Header { recent: vec![ballot(1)], forgot: ballot(0), content: Some(content) };
         State { header, value: b"value".into() }
+    }
+
+    fn held() -> Held {
+        let record = Record { ballot: ballot(7), state: state() };
+        Held { key: Key::new("a/b").unwrap(), record }
     }
 
     fn arc() -> RingArc {
@@ -106,8 +111,10 @@ mod tests {
             Request::Copy { key: key.clone(), epoch, record },
             Request::Drop { epoch, dead: vec![Dead { key: key.clone(), ballot }] },
             Request::List { span: arc().span, epoch, after: Some(key.clone()), limit: 10 },
+            Request::Fill { epoch, records: vec![held()] },
+            Request::Records { span: arc().span, epoch, after: Some(key.clone()) },
             Request::Tally { span: arc().span, epoch },
-            Request::Median { span: arc().span, epoch },
+            Request::Cut { span: arc().span, epoch, bytes: 9 },
             Request::PrepareDecree { arc: arc(), ballot },
             Request::Learn { arcs: vec![arc()] },
             Request::Found { ring: RingId(1), copies: 3 },
@@ -159,7 +166,9 @@ mod tests {
             Ok(Reply::Tallied {
                 tally: Tally { records: 2, tombstones: 1, bytes: 2, digest: u64::MAX },
             }),
-            Ok(Reply::Median { at: Some(Position(4)) }),
+            Ok(Reply::Filled),
+            Ok(Reply::Records { records: vec![held()], more: true }),
+            Ok(Reply::Cut { at: Some(Position(4)) }),
             Ok(Reply::DecreePromised { accepted: Some((ballot, Decree::Filled)) }),
             Ok(Reply::DecreeAccepted),
             Ok(Reply::Learned),

@@ -11,7 +11,7 @@ use crate::{
 };
 use minor_protocol::{
     Answer, Ballot, Key, Moment, Operation, Position, Record, Refusal, Reply, limits,
-    message::{Outcome, Proposed, Show, Shown, ShownContent},
+    message::{Held, Outcome, Proposed, Show, Shown, ShownContent},
     mutant,
     record::Header,
 };
@@ -247,6 +247,14 @@ impl Storage {
             }
             Ok(Reply::Copied)
         })
+    }
+
+    /// Many copies; the first that is refused ends it, and those before it are kept.
+    pub(super) fn fill(&self, epoch: u64, records: Vec<Held>, due: &mut Due) -> Answer {
+        for Held { key, record } in records {
+            self.copy(&key, epoch, record, due)?;
+        }
+        Ok(Reply::Filled)
     }
 
     /// Keeps a record: on the disk, in the tally, and as what stands for every promise up to its ballot.

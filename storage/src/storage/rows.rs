@@ -7,7 +7,7 @@ use crate::{
 };
 use minor_protocol::{
     Answer, Ballot, Key, Position, Record, Refusal, Reply, Span, limits,
-    message::{Row, Tally},
+    message::{Held, Row, Tally},
     record::Header,
 };
 
@@ -138,34 +138,102 @@ impl Storage {
         })
     }
 
+    /// The records themselves, for whoever is to be filled with them.
+    pub(super) fn records(
+        &self,
+        span: Span,
+        epoch: u64,
+        after: Option<&Key>,
+        due: &mut Due,
+        room: &mut usize,
+    ) -> Answer {
+        self.read_span(span, epoch, due, || {
+            let (mut records, mut bytes, mut more) = (vec![], 0, false);
+            let mut odd = None;
+            self.each(span, after, |seen| {
+                if bytes >= limits::PAGE_BYTES || records.len() == limits::LIST_ROWS as usize {
+                    more = true;
+                    return Go::Enough;
+                }
+                let record = Record::from_bytes(seen.name, seen.bytes);
+                let (Ok(key), Ok(record)) = (Key::from_bytes(seen.name), record) else {
+                    odd = Some(Refusal::Damaged { span });
+                    return Go::Enough;
+                };
+                bytes += seen.name.len() + seen.bytes.len();
+                records.push(Held { key, record });
+                Go::On
+            })?;
+            *room = room.checked_sub(bytes).ok_or(Refusal::TooMuch)?;
+            odd.map_or(Ok(Reply::Records { records, more }), Err)
+        })
+    }
+
+    /// What the storage should hold of a span, as it counts all the time: no record is read but in the cells at the ends.
     pub(super) fn tally(&self, span: Span, epoch: u64, due: &mut Due) -> Answer {
         self.read_span(span, epoch, due, || {
             let mut tally = Tally::default();
-            self.each(span, None, |seen| {
-                cells::add(&mut tally, cells::count(seen.name, seen.ballot, seen.bytes));
+            self.each_part(span, |_, part| {
+                cells::add(&mut tally, part);
                 Go::On
             })?;
             Ok(Reply::Tallied { tally })
         })
     }
 
-    /// The place at or behind which half of the span's bytes lie. It needs no lock: any cut is a right cut, a good one is
-    /// only fairer.
-    pub(super) fn median(&self, span: Span, epoch: u64) -> Answer {
+    /// The place up to which at least so many of the span's bytes lie. It needs no lock: any cut is a right cut, a good one
+    /// is only fairer.
+    pub(super) fn cut(&self, span: Span, epoch: u64, bytes: u64) -> Answer {
         self.admits_span(span, epoch)?;
-        let (_, all) = self.cells.about(span);
-        let (mut below, mut at, mut before) = (0, None, None);
-        self.each(span, None, |seen| {
-            if before != Some(seen.place) && below >= all / 2 && before.is_some() {
+        let (mut below, mut in_part) = (0, None);
+        self.each_part(span, |part, tally| {
+            if below + tally.bytes >= bytes {
+                in_part = Some(part);
                 return Go::Enough;
             }
-            below += (seen.name.len() + seen.bytes.len()) as u64;
-            before = Some(seen.place);
-            at = before;
+            below += tally.bytes;
             Go::On
         })?;
+        let mut at: Option<Position> = None;
+        if let Some(part) = in_part {
+            self.each(part, None, |seen| {
+                if below >= bytes && at != Some(seen.place) && at.is_some() {
+                    return Go::Enough;
+                }
+                below += (seen.name.len() + seen.bytes.len()) as u64;
+                at = Some(seen.place);
+                Go::On
+            })?;
+        }
         self.admits_span(span, epoch)?;
-        Ok(Reply::Median { at: at.filter(|at| *at != span.to) })
+        Ok(Reply::Cut { at: at.filter(|at| *at != span.to) })
+    }
+
+    /// The parts of a span in ring order, none longer than a cell, each with its tally. Cells are counted already; only what
+    /// lies in a part of one is read.
+    fn each_part(&self, span: Span, mut see: impl FnMut(Span, Tally) -> Go) -> Result<(), Refusal> {
+        for (first, last) in stretches(span, None) {
+            let (from, to) = (cells::number(first), cells::number(last));
+            for cell in self.cells.in_use().filter(|cell| (from..=to).contains(cell)) {
+                let whole = cells::span_of(cell);
+                let begin = whole.first().max(first);
+                let part = Span::new(Position(begin.0.wrapping_sub(1)), whole.to.min(last));
+                let tally = if part == whole {
+                    self.cells.nth(cell).tally
+                } else {
+                    let mut read = Tally::default();
+                    self.each(part, None, |seen| {
+                        cells::add(&mut read, cells::count(seen.name, seen.ballot, seen.bytes));
+                        Go::On
+                    })?;
+                    read
+                };
+                if tally.records > 0 && see(part, tally) == Go::Enough {
+                    return Ok(());
+                }
+            }
+        }
+        Ok(())
     }
 }
 

@@ -79,38 +79,43 @@ fn a_tally_counts_what_is_there() {
     assert_ne!(tally, Tally::default());
 }
 
+/// Where so many bytes of a span lie behind.
+fn cut(world: &World, span: Span, epoch: u64, bytes: u64) -> Option<Position> {
+    let Reply::Cut { at } = world.yes(Request::Cut { span, epoch, bytes }) else { panic!() };
+    at
+}
+
+fn bytes_of(world: &World, span: Span, epoch: u64) -> u64 {
+    let Reply::Tallied { tally } = world.yes(Request::Tally { span, epoch }) else { panic!() };
+    tally.bytes
+}
+
 #[test]
-fn the_median_halves_the_data() {
+fn a_cut_lies_behind_so_many_bytes_and_not_one_record_more() {
     let (world, keys) = world();
     for (from, to) in [(None, None), (Some(2_500), Some(500)), (Some(0), Some(1_000))] {
         let at = |n: Option<usize>| n.map_or(u64::MAX, |n: usize| keys[n].position().0);
         let span = half(at(from), at(to));
-        let here: Vec<Position> =
-            keys.iter().map(Key::position).filter(|p| span.holds(*p)).collect();
-        let Reply::Median { at: Some(at) } = world.yes(Request::Median { span, epoch: 3 }) else {
-            panic!()
-        };
-        let lower = here.iter().filter(|p| half(span.from.0, at.0).holds(**p)).count();
-        let share = lower as f64 / here.len() as f64;
-        assert!((0.45..0.55).contains(&share), "{span}: {lower} of {}", here.len());
+        let all = bytes_of(&world, span, 3);
+        let of_one = all / keys.iter().filter(|key| span.holds(key.position())).count() as u64;
+        for wanted in [1, all / 7, all / 2, all - 2 * of_one] {
+            let at = cut(&world, span, 3, wanted).unwrap();
+            let below = bytes_of(&world, half(span.from.0, at.0), 3);
+            assert!((wanted..wanted + 2 * of_one).contains(&below), "{span}: {below} of {all}");
+        }
+        assert_eq!(cut(&world, span, 3, all + 1), None, "there is no more than all");
     }
 }
 
 #[test]
-fn an_arc_with_one_place_has_no_median() {
+fn an_arc_with_one_place_cannot_be_cut() {
     let world = World::member();
     let b = ballot(3, 0);
-    let nothing = Reply::Median { at: None };
-    assert_eq!(world.yes(Request::Median { span: Span::WHOLE, epoch: 3 }), nothing);
+    assert_eq!(cut(&world, Span::WHOLE, 3, 1), None);
     for n in 0..10 {
         world.yes(accept(&format!("{{tag}}{n}"), b, value(b, "v")));
     }
     let place = key("{tag}").position().0;
     world.yes(Request::Learn { arcs: vec![part(half(place - 10, place), 4, &[1, 2, 3])] });
-    let only = half(place - 10, place);
-    assert_eq!(
-        world.yes(Request::Median { span: only, epoch: 4 }),
-        nothing,
-        "they all lie at its end"
-    );
+    assert_eq!(cut(&world, half(place - 10, place), 4, 1), None, "they all lie at its end");
 }

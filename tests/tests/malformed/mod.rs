@@ -3,7 +3,7 @@
 use minor_protocol::{
     Ask, Ballot, Decree, Expect, Key, Member, Moment, Operation, Position, Record, Request,
     RingArc, RingId, Span, State, StorageId, Wish,
-    message::{Dead, PlainRecords, Proposed, Show},
+    message::{Dead, Held, PlainRecords, Proposed, Show},
     wire,
 };
 use sdht_tests::chance::Chance;
@@ -272,7 +272,7 @@ fn request(seed: &mut Chance, id: StorageId) -> Request {
         sealed: None,
     };
     let limit = wild(seed) as u32;
-    match seed.index(15) {
+    match seed.index(17) {
         0 => Request::Hello,
         1 => Request::Prepare { key, ballot, show: Show::Whole },
         2 => Request::Accept { key, ballot, state: Proposed::State(State::default()) },
@@ -281,12 +281,17 @@ fn request(seed: &mut Chance, id: StorageId) -> Request {
         5 => Request::Copy { key, epoch, record: Record { ballot, state: State::default() } },
         6 => Request::Drop { epoch, dead: vec![Dead { key, ballot }] },
         7 => Request::List { span, epoch, after: Some(key), limit },
-        8 => Request::Median { span, epoch },
+        8 => Request::Cut { span, epoch, bytes: epoch },
         9 => Request::PrepareDecree { arc, ballot },
         10 => Request::AcceptDecree { arc, ballot, decree: Decree::Split { at: span.to } },
         11 => Request::Learn { arcs: vec![arc] },
         12 => Request::Found { ring, copies: wild(seed) as u8 },
         13 => Request::Enter { ring, plain: PlainRecords::Refuse },
+        14 => Request::Records { span, epoch, after: Some(key) },
+        15 => {
+            let record = Record { ballot, state: State::default() };
+            Request::Fill { epoch, records: vec![Held { key, record }] }
+        }
         _ => {
             let expires_ms = Some(wild(seed));
             let wish = Wish::Set { content_type: "x".into(), expires_ms, value: vec![1] };

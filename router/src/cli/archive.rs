@@ -1,0 +1,221 @@
+//! A whole ring as one stream, so that no ring is ever a prison.
+//!
+//! ```text
+//!   Head { archive: "sdht", version: 1 }
+//!   Value { key, content_type, expires_ms, length }, then as many Piece(bytes) as the length takes …
+//!   End { values, crc }          so that a stream that was cut off is never taken for a whole one
+//! ```
+//!
+//! It is a CBOR sequence (RFC 8742): any CBOR library reads it item by item. Neither way holds more than a few values in
+//! memory. Stamps do not travel: in the ring they come to, the values are new.
+
+use serde::{Deserialize, Serialize};
+use std::io::{self, Read, Write};
+
+#[derive(Debug, Serialize, Deserialize)]
+enum Item {
+    Head { archive: String, version: u32 },
+    Value(About),
+    Piece(#[serde(with = "serde_bytes")] Vec<u8>),
+    End { values: u64, crc: u32 },
+}
+
+/// A value without its bytes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct About {
+    pub(crate) key: String,
+    pub(crate) content_type: String,
+    pub(crate) expires_ms: Option<u64>,
+    pub(crate) length: u64,
+}
+
+const ARCHIVE: &str = "sdht";
+const VERSION: u32 = 1;
+/// Bytes of a piece.
+pub(crate) const PIECE: usize = 64 << 10;
+/// Bytes of a value that is believed to fit in memory.
+const MOST: u64 = 1 << 30;
+
+/// Why a stream could not be read to its end.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum NoArchive {
+    #[error("the stream cannot be read: {0}")]
+    Stream(#[from] io::Error),
+    #[error("item {item} of the stream: {why}")]
+    Malformed { item: u64, why: String },
+}
+
+/// Writes an archive.
+pub(crate) struct Writer<W> {
+    to: W,
+    crc: crc32fast::Hasher,
+    values: u64,
+}
+
+impl<W: Write> Writer<W> {
+    pub(crate) fn new(to: W) -> io::Result<Self> {
+        let mut writer = Self { to, crc: crc32fast::Hasher::new(), values: 0 };
+        writer.item(&Item::Head { archive: ARCHIVE.into(), version: VERSION })?;
+        Ok(writer)
+    }
+
+    pub(crate) fn value(&mut self, about: About, bytes: &[u8]) -> io::Result<()> {
+        assert_eq!(about.length, bytes.len() as u64, "the length is that of the bytes");
+        self.item(&Item::Value(about))?;
+        bytes.chunks(PIECE).try_for_each(|piece| self.item(&Item::Piece(piece.to_vec())))?;
+        self.values += 1;
+        Ok(())
+    }
+
+    /// Without it, nobody takes the stream for whole.
+    pub(crate) fn end(mut self) -> io::Result<u64> {
+        let crc = self.crc.clone().finalize();
+        self.item(&Item::End { values: self.values, crc })?;
+        self.to.flush()?;
+        Ok(self.values)
+    }
+
+    fn item(&mut self, item: &Item) -> io::Result<()> {
+        let bytes = minor_protocol::wire::encode(item);
+        self.crc.update(&bytes);
+        self.to.write_all(&bytes)
+    }
+}
+
+/// Reads an archive, value by value.
+pub(crate) struct Reader<R> {
+    from: Hashing<R>,
+    item: u64,
+    values: u64,
+}
+
+impl<R: Read> Reader<R> {
+    pub(crate) fn new(from: R) -> Result<Self, NoArchive> {
+        let from = Hashing { from, crc: crc32fast::Hasher::new() };
+        let mut reader = Self { from, item: 0, values: 0 };
+        match reader.item()? {
+            Item::Head { archive, version } if archive == ARCHIVE && version == VERSION => {
+                Ok(reader)
+            }
+            Item::Head { archive, version } => {
+                Err(reader.malformed(format!("an archive of {archive}, version {version}")))
+            }
+            _ => Err(reader.malformed("the stream does not begin as an archive does")),
+        }
+    }
+
+    /// The next value; none at the end of a stream that is whole.
+    pub(crate) fn next(&mut self) -> Result<Option<(About, Vec<u8>)>, NoArchive> {
+        let expected = self.from.crc.clone().finalize();
+        let about = match self.item()? {
+            Item::Value(about) => about,
+            Item::End { values, crc } if (values, crc) == (self.values, expected) => {
+                return match self.from.read(&mut [0])? {
+                    0 => Ok(None),
+                    _ => Err(self.malformed("something follows the end")),
+                };
+            }
+            Item::End { .. } => {
+                return Err(self.malformed("the end does not fit what came before it"));
+            }
+            Item::Head { .. } | Item::Piece(_) => return Err(self.malformed("it is out of place")),
+        };
+        if about.length > MOST {
+            return Err(self.malformed(format!("a value of {} bytes", about.length)));
+        }
+        let mut bytes = vec![];
+        while (bytes.len() as u64) < about.length {
+            match self.item()? {
+                Item::Piece(piece) if !piece.is_empty() => bytes.extend_from_slice(&piece),
+                _ => return Err(self.malformed("a piece of a value is missing")),
+            }
+        }
+        if bytes.len() as u64 != about.length {
+            return Err(self.malformed("a value is longer than it should be"));
+        }
+        self.values += 1;
+        Ok(Some((about, bytes)))
+    }
+
+    fn item(&mut self) -> Result<Item, NoArchive> {
+        self.item += 1;
+        match ciborium::from_reader(&mut self.from) {
+            Ok(item) => Ok(item),
+            Err(ciborium::de::Error::Io(why)) if why.kind() == io::ErrorKind::UnexpectedEof => {
+                Err(self.malformed("the stream ends too early"))
+            }
+            Err(ciborium::de::Error::Io(why)) => Err(why.into()),
+            Err(why) => Err(self.malformed(why.to_string())),
+        }
+    }
+
+    fn malformed(&self, why: impl Into<String>) -> NoArchive {
+        NoArchive::Malformed { item: self.item, why: why.into() }
+    }
+}
+
+/// What is read is counted into a checksum.
+struct Hashing<R> {
+    from: R,
+    crc: crc32fast::Hasher,
+}
+
+impl<R: Read> Read for Hashing<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.from.read(buffer)?;
+        self.crc.update(&buffer[..count]);
+        Ok(count)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn values() -> Vec<(About, Vec<u8>)> {
+        [0, 1, PIECE - 1, PIECE, 3 * PIECE + 7]
+            .into_iter()
+            .map(|length| {
+                let (key, content_type) = (format!("key {length}"), "x/y".to_owned());
+                let about = About { key, content_type, expires_ms: Some(9), length: length as u64 };
+                (about, (0..length).map(|n| (n % 251) as u8).collect())
+            })
+            .collect()
+    }
+
+    fn archive() -> Vec<u8> {
+        let mut stream = vec![];
+        let mut writer = Writer::new(&mut stream).unwrap();
+        values().into_iter().for_each(|(about, bytes)| writer.value(about, &bytes).unwrap());
+        assert_eq!(writer.end().unwrap(), 5);
+        stream
+    }
+
+    fn read(stream: &[u8]) -> Result<Vec<(About, Vec<u8>)>, NoArchive> {
+        let mut reader = Reader::new(stream)?;
+        let mut values = vec![];
+        while let Some(value) = reader.next()? {
+            values.push(value);
+        }
+        Ok(values)
+    }
+
+    #[test]
+    fn what_is_written_is_read() {
+        assert_eq!(read(&archive()).unwrap(), values());
+    }
+
+    #[test]
+    fn a_stream_that_was_cut_or_changed_anywhere_is_refused() {
+        let whole = archive();
+        for end in (0..whole.len()).step_by(1_237).chain([whole.len() - 1]) {
+            assert!(read(&whole[..end]).is_err(), "cut at {end}");
+        }
+        for at in (0..whole.len()).step_by(1_237) {
+            let mut rotten = whole.clone();
+            rotten[at] ^= 1;
+            assert!(read(&rotten).is_err(), "flipped at {at}");
+        }
+        assert!(read(&[whole, vec![0]].concat()).is_err(), "longer");
+    }
+}

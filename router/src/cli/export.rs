@@ -1,0 +1,91 @@
+//! `sdht export`: everything, as one stream.
+
+use super::{
+    Ended,
+    archive::{About, Writer},
+    console::Console,
+    fail::Fail,
+    progress::Line,
+};
+use clap::Args;
+use futures_util::StreamExt;
+use sdht::NotGot;
+use serde_json::json;
+use std::{
+    fs::File,
+    io::{self, BufWriter, IsTerminal, Write},
+    path::PathBuf,
+};
+
+/// Write every key and value as one stream, which 'sdht import' reads into a ring of any size.
+///
+/// It is a CBOR sequence, and what is deleted or set meanwhile may be in it or not.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  sdht export -o backup.sdht
+  sdht export | zstd > backup.sdht.zst
+  sdht export --ring 10.0.0.1:8000 | sdht import --ring 10.9.0.1:8000")]
+pub(crate) struct Export {
+    /// Write to this file instead of standard output.
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+}
+
+/// Values read at the same time.
+const AT_ONCE: usize = 64;
+
+impl Export {
+    pub(crate) async fn run(&self, console: &Console) -> Ended {
+        if self.output.is_none() && io::stdout().is_terminal() {
+            return Err(Fail::usage("an archive is nothing for a terminal")
+                .next("Write it to a file with -o FILE, or into a pipe."));
+        }
+        let ring = console.ring().await?;
+        let to: Box<dyn Write> = match &self.output {
+            Some(path) => Box::new(File::create(path).map_err(|why| self.no_file(&why))?),
+            None => Box::new(io::stdout()),
+        };
+        let failed = |why: io::Error| match &self.output {
+            Some(_) => self.no_file(&why),
+            None => why.into(),
+        };
+        let mut writer = Writer::new(BufWriter::new(to)).map_err(failed)?;
+        let value = |key: Result<sdht::Key, NotGot>| {
+            let ring = ring.clone();
+            async move {
+                let key = key?;
+                let found = ring.get_bytes(key.as_str()).await?;
+                Ok::<_, NotGot>((key, found))
+            }
+        };
+        let mut values = ring.keys("").map(value).buffered(AT_ONCE);
+        let (mut line, mut keys, mut bytes) = (Line::new(console, "export"), 0, 0);
+        while let Some(value) = values.next().await {
+            // What has gone since it was listed is gone.
+            let (key, Some(found)) = value? else { continue };
+            let about = About {
+                key: key.into(),
+                content_type: found.content_type,
+                expires_ms: found.expires_ms,
+                length: found.bytes.len() as u64,
+            };
+            keys += 1;
+            bytes += about.length;
+            writer.value(about, &found.bytes).map_err(failed)?;
+            line.show(format_args!("{keys} keys, {}", indicatif::BinaryBytes(bytes)));
+        }
+        writer.end().map_err(failed)?;
+        line.end();
+        if console.json && self.output.is_some() {
+            return console.object(json!({ "keys": keys, "bytes": bytes }));
+        }
+        console.say(format_args!("{keys} keys, {}", indicatif::BinaryBytes(bytes)));
+        Ok(())
+    }
+
+    fn no_file(&self, why: &io::Error) -> Fail {
+        let path = self.output.as_ref().map(|path| path.display().to_string());
+        Fail::other(format!("{}: {why}", path.unwrap_or_default()))
+    }
+}

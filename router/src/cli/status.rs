@@ -1,0 +1,187 @@
+//! `sdht status`: every storage, and the state of the ring in one sentence.
+
+use super::{
+    Ended,
+    console::Console,
+    fail::{Code, Fail},
+    table,
+    verdict::{self, Health, Standing, State},
+};
+use clap::Args;
+use minor_protocol::{RingArc, RingId, message::Hello};
+use sdht::{Ring, walk::Walked};
+use serde_json::{Value, json};
+use std::{
+    io::{self, IsTerminal},
+    time::Duration,
+};
+
+/// Show every storage, then in one sentence what is wrong, whether one may be stopped, and what to do next.
+///
+/// The code is 8 when something is not as it should be.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  sdht status
+  sdht status --watch
+  sdht status --json | jq .verdict")]
+pub(crate) struct Status {
+    /// Show it again every two seconds, until it is stopped.
+    #[arg(long)]
+    pub(crate) watch: bool,
+}
+
+const EVERY: Duration = Duration::from_secs(2);
+
+impl Status {
+    pub(crate) async fn run(&self, console: &Console) -> Ended {
+        self.show(console, self.watch).await
+    }
+
+    /// As `sdht monitor`.
+    pub(crate) async fn watch(&self, console: &Console) -> Ended {
+        self.show(console, true).await
+    }
+
+    async fn show(&self, console: &Console, again: bool) -> Ended {
+        let ring = console.ring().await?;
+        loop {
+            let seen = survey(&ring).await;
+            if again && !console.json && io::stdout().is_terminal() {
+                // From the top of an empty screen.
+                console.write(b"\x1b[H\x1b[2J")?;
+            }
+            let ended = seen.and_then(|seen| seen.print(console));
+            console.flush()?;
+            match (again, ended) {
+                (false, ended) => return ended,
+                // A ring that is watched may come and go; a closed pipe does not come back.
+                (true, Err(fail)) if fail.code == Code::Ok => return Err(fail),
+                (true, Err(fail)) => drop(fail.tell(console.json)),
+                (true, Ok(())) => {}
+            }
+            actix_rt::time::sleep(EVERY).await;
+        }
+    }
+}
+
+/// What was seen of a ring.
+pub(crate) struct Seen {
+    pub(crate) arcs: Vec<RingArc>,
+    pub(crate) state: State,
+}
+
+/// Asks everybody.
+pub(crate) async fn survey(ring: &Ring) -> Result<Seen, Fail> {
+    let Walked { hops, arcs } = ring.survey().await?;
+    let hellos: Vec<Hello> = hops.into_iter().filter_map(|hop| hop.hello).collect();
+    let state = verdict::judge(&arcs, &hellos);
+    Ok(Seen { arcs, state })
+}
+
+impl Seen {
+    fn ring(&self) -> RingId {
+        self.arcs[0].ring
+    }
+
+    fn copies(&self) -> u8 {
+        self.arcs.iter().map(|arc| arc.copies).max().unwrap_or(1)
+    }
+
+    fn print(&self, console: &Console) -> Ended {
+        if console.json {
+            console.object(self.to_json())?;
+        } else {
+            console.print(self.table())?;
+            console.print(&self.state.sentence)?;
+        }
+        self.end()
+    }
+
+    /// Code 8, without a word, if the ring is degraded.
+    pub(crate) fn end(&self) -> Ended {
+        if self.state.is_degraded { Err(Fail::silent(Code::Degraded)) } else { Ok(()) }
+    }
+
+    fn table(&self) -> comfy_table::Table {
+        let mut table =
+            table::of(&["storage", "state", "arc %", "keys", "bytes", "copies", "may stop"]);
+        table::numbers(&mut table, &[2, 3, 4, 5]);
+        for storage in &self.state.storages {
+            let (share, kept, wanted) = self.own(storage);
+            let held = held(storage);
+            table.add_row(vec![
+                storage.member.address.clone(),
+                word(storage.health).to_owned(),
+                format!("{:.1}", 100.0 * share),
+                held.map_or_else(|| "-".into(), |(keys, _)| keys.to_string()),
+                held.map_or_else(|| "-".into(), |(_, bytes)| table::bytes(bytes)),
+                format!("{kept}/{wanted}"),
+                if storage.may_stop { "yes" } else { "no" }.to_owned(),
+            ]);
+        }
+        table
+    }
+
+    /// Of a storage's own arc: the part of the ring it takes, how many storages keep it in full, and how many should.
+    fn own(&self, storage: &Standing) -> (f64, usize, u8) {
+        let own = |arc: &&RingArc| arc.first().storage == storage.member.storage;
+        let arcs = || self.arcs.iter().filter(own);
+        let kept = arcs().map(|arc| arc.full().count()).min().unwrap_or(0);
+        let wanted = arcs().map(|arc| arc.copies).max().unwrap_or(0);
+        (arcs().map(|arc| arc.span.share()).sum(), kept, wanted)
+    }
+
+    fn to_json(&self) -> Value {
+        let storages = self.state.storages.iter().map(|storage| {
+            let (share, kept, wanted) = self.own(storage);
+            let held = held(storage);
+            json!({
+                "address": storage.member.address,
+                "id": storage.member.storage,
+                "zone": storage.member.zone,
+                "state": word(storage.health),
+                "share": share,
+                "keys": held.map(|(keys, _)| keys),
+                "bytes": held.map(|(_, bytes)| bytes),
+                "copies": kept,
+                "copies_wanted": wanted,
+                "may_stop": storage.may_stop,
+            })
+        });
+        let arcs = self.arcs.iter().map(|arc| {
+            json!({
+                "from": arc.span.from.to_string(),
+                "to": arc.span.to.to_string(),
+                "epoch": arc.epoch,
+                "members": arc.members.iter().map(|member| &member.address).collect::<Vec<_>>(),
+                "filling": arc.filling.and_then(|id| arc.member(id)).map(|member| &member.address),
+                "sealed": arc.sealed.is_some(),
+            })
+        });
+        json!({
+            "ring": self.ring(),
+            "copies": self.copies(),
+            "degraded": self.state.is_degraded,
+            "verdict": self.state.sentence,
+            "storages": storages.collect::<Vec<_>>(),
+            "arcs": arcs.collect::<Vec<_>>(),
+        })
+    }
+}
+
+/// Keys and bytes a storage holds, about; none if it does not say.
+fn held(storage: &Standing) -> Option<(u64, u64)> {
+    let kept = &storage.hello.as_ref()?.kept;
+    Some((kept.iter().map(|k| k.records).sum(), kept.iter().map(|k| k.bytes).sum()))
+}
+
+fn word(health: Health) -> &'static str {
+    match health {
+        Health::Serving => "serving",
+        Health::Filling => "being filled",
+        Health::Full => "full",
+        Health::Damaged => "damaged",
+        Health::Silent => "silent",
+    }
+}

@@ -1,0 +1,43 @@
+//! What is told while the ring changes, for a progress bar or a log.
+
+use crate::plan::{Step, even::Load};
+use minor_protocol::{Decree, RingArc, Span};
+
+/// Something that happened on the way.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Progress {
+    /// This is about to be done; so many members are still to come in or go.
+    Step(Step, usize),
+    /// So far has the data of an arc been looked through, and copied where it was missing.
+    Synced(Synced),
+    /// This was agreed.
+    Agreed(RingArc, Decree),
+    /// Something stands in the way; it is tried again.
+    Waiting(String),
+    /// Who keeps the most, as it was weighed.
+    Weighed(Load),
+}
+
+/// How far a sync, or a levelling, of one arc has come. Keys looked at of those there are: that is how far it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Synced {
+    /// The arc's span.
+    pub span: Span,
+    /// Keys looked at, of about so many.
+    pub keys: u64,
+    /// Keys there are, as one of the members counted when it began; deleted ones among them.
+    pub keys_total: u64,
+    /// Keys that had to be copied, or renewed.
+    pub copied: u64,
+    /// Bytes that were copied to the newcomer: keys and records, as storages count them.
+    pub bytes: u64,
+    /// Bytes there are.
+    pub bytes_total: u64,
+}
+
+impl Synced {
+    /// Nothing looked at yet.
+    pub(crate) fn beginning(span: Span, keys_total: u64, bytes_total: u64) -> Self {
+        Self { span, keys: 0, keys_total, copied: 0, bytes: 0, bytes_total }
+    }
+}

@@ -1,0 +1,54 @@
+//! How fast data may be moved: so many bytes in a second, and whoever would move more waits for its turn.
+
+use std::cell::Cell;
+use tokio::time::{Duration, Instant, sleep_until};
+
+/// A limit on bytes per second, shared by all that move.
+#[derive(Debug, Default)]
+pub(crate) struct Pace {
+    bytes_per_s: Cell<Option<u64>>,
+    /// When everything that was let through is paid for.
+    free_at: Cell<Option<Instant>>,
+}
+
+impl Pace {
+    pub(crate) fn set_rate(&self, bytes_per_s: u64) {
+        self.bytes_per_s.set(Some(bytes_per_s));
+    }
+
+    /// Waits until so many bytes may be moved. The first come at once; each one's bytes are waited for by the next.
+    pub(crate) async fn spend(&self, bytes: usize) {
+        if let Some(turn) = self.turn(bytes, Instant::now()) {
+            sleep_until(turn).await;
+        }
+    }
+
+    /// When it is the turn of so many bytes that are to be moved now; none if there is no limit.
+    fn turn(&self, bytes: usize, now: Instant) -> Option<Instant> {
+        let rate = self.bytes_per_s.get()?;
+        let turn = self.free_at.get().map_or(now, |free_at| free_at.max(now));
+        let took = Duration::from_secs_f64(bytes as f64 / rate.max(1) as f64);
+        self.free_at.set(Some(turn + took));
+        Some(turn)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_more_goes_through_than_is_allowed() {
+        let (pace, begin) = (Pace::default(), Instant::now());
+        let turn = |bytes, after_ms| {
+            let turn = pace.turn(bytes, begin + Duration::from_millis(after_ms));
+            turn.map(|turn| (turn - begin).as_millis())
+        };
+        assert_eq!(turn(9_000, 0), None, "nobody has set a limit");
+        pace.set_rate(1_000);
+        let turns: Vec<_> = (0..4).map(|_| turn(500, 0).unwrap()).collect();
+        assert_eq!(turns, [0, 500, 1_000, 1_500]);
+        assert_eq!(turn(500, 60_000), Some(60_000), "whoever was late does not wait");
+        assert_eq!(turn(1, 60_000), Some(60_500), "and a rest is no credit");
+    }
+}
