@@ -201,6 +201,12 @@ impl Ring {
         self.run(|router| async move { router.ring_id() }).await.ok().flatten()
     }
 
+    /// How often it has turned to an arc for a key: once for each operation, as long as the ring is remembered rightly and
+    /// nobody is in the way. What is above that are further hops.
+    pub async fn rounds(&self) -> u64 {
+        self.run(|router| async move { router.rounds() }).await.unwrap_or_default()
+    }
+
     /// The arcs as they are remembered, without asking anybody. To be kept for [`Builder::known`].
     pub async fn arcs(&self) -> Vec<RingArc> {
         self.run(|router| async move { router.arcs() }).await.unwrap_or_default()

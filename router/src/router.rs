@@ -60,6 +60,8 @@ pub(crate) struct Core<T> {
     pub(crate) pace: Pace,
     /// Whom to ask for the value next: it goes round.
     turn: Cell<usize>,
+    /// How often an arc was asked about a key.
+    pub(crate) rounds: Cell<u64>,
 }
 
 impl<T: Transport> Router<T> {
@@ -75,6 +77,7 @@ impl<T: Transport> Router<T> {
             patience,
             pace: Pace::default(),
             turn: Cell::new(0),
+            rounds: Cell::new(0),
         };
         Self { core: Rc::new(core) }
     }
@@ -92,6 +95,12 @@ impl<T: Transport> Router<T> {
     /// The ring it talks to, once it knows.
     pub fn ring_id(&self) -> Option<RingId> {
         self.core.lines.ring()
+    }
+
+    /// How often it has turned to an arc for a key: once for each operation, as long as it remembers the ring rightly and
+    /// nobody is in the way.
+    pub fn rounds(&self) -> u64 {
+        self.core.rounds.get()
     }
 
     /// The arcs it remembers.

@@ -25,6 +25,7 @@ impl<T: Transport> Router<T> {
         place: Position,
         tries: &mut Tries,
     ) -> Result<RingArc, Trouble> {
+        self.core.rounds.set(self.core.rounds.get() + 1);
         if let Some(arc) = self.core.ring.borrow().arc_at(place).cloned() {
             return Ok(arc);
         }

@@ -12,6 +12,7 @@
 
 mod archive;
 mod balance;
+mod bench;
 mod completions;
 mod config;
 mod console;
@@ -24,6 +25,8 @@ mod has;
 mod import;
 mod join;
 mod keys;
+mod lab;
+mod load;
 mod man;
 mod memory;
 mod preview;
@@ -39,6 +42,7 @@ mod value;
 mod verdict;
 mod walk;
 mod whereis;
+mod workload;
 
 use clap::{ArgAction, Args, CommandFactory, Parser, Subcommand};
 use console::Console;
@@ -130,6 +134,11 @@ enum Verb {
     Purge(purge::Purge),
     Export(export::Export),
     Import(import::Import),
+    Lab(lab::Lab),
+    #[command(hide = true)]
+    Addmany(lab::AddMany),
+    Load(load::Load),
+    Bench(bench::Bench),
     Config(config::Config),
     Completions(completions::Completions),
     Man(man::Man),
@@ -158,6 +167,10 @@ impl Verb {
             Self::Purge(verb) => verb.run(console).await,
             Self::Export(verb) => verb.run(console).await,
             Self::Import(verb) => verb.run(console).await,
+            Self::Lab(verb) => verb.run(console).await,
+            Self::Addmany(verb) => verb.run(console).await,
+            Self::Load(verb) => verb.run(console).await,
+            Self::Bench(verb) => verb.run(console).await,
             Self::Config(verb) => verb.run(console),
             Self::Completions(verb) => verb.run(console),
             Self::Man(verb) => verb.run(console),

@@ -103,7 +103,7 @@ impl Seen {
         if self.state.is_degraded { Err(Fail::silent(Code::Degraded)) } else { Ok(()) }
     }
 
-    fn table(&self) -> comfy_table::Table {
+    pub(crate) fn table(&self) -> comfy_table::Table {
         let mut table =
             table::of(&["storage", "state", "arc %", "keys", "bytes", "copies", "may stop"]);
         table::numbers(&mut table, &[2, 3, 4, 5]);
@@ -132,7 +132,7 @@ impl Seen {
         (arcs().map(|arc| arc.span.share()).sum(), kept, wanted)
     }
 
-    fn to_json(&self) -> Value {
+    pub(crate) fn to_json(&self) -> Value {
         let storages = self.state.storages.iter().map(|storage| {
             let (share, kept, wanted) = self.own(storage);
             let held = held(storage);
