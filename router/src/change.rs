@@ -9,9 +9,12 @@
 //! A change lives over many rounds, each in one epoch with a ballot of its own. Its id is the ballot of its first round, and
 //! stays, so a storage that applied it already says so.
 
-use crate::tally::{Tally, Verdict};
+use crate::{
+    asking::Round,
+    tally::{Tally, Verdict},
+};
 use minor_protocol::{
-    Ballot, Effect, Operation, Refusal, Reply, State, StorageId,
+    Answer, Ballot, Effect, Operation, Refusal, Reply, State, StorageId,
     message::{Outcome, Shown, ShownContent},
     mutant,
     record::Header,
@@ -57,7 +60,7 @@ impl Prepare {
     }
 
     /// Hears one member's answer, or its silence.
-    pub fn hear(&mut self, from: StorageId, heard: Option<Result<Reply, Refusal>>) -> Verdict {
+    pub fn hear(&mut self, from: StorageId, heard: Option<Answer>) -> Verdict {
         match heard {
             Some(Ok(Reply::Promised { shown, floor })) => {
                 self.floor = self.floor.max(floor);
@@ -139,6 +142,16 @@ impl Prepare {
     }
 }
 
+impl Round for Prepare {
+    fn hear(&mut self, from: StorageId, heard: Option<Answer>) -> Verdict {
+        self.hear(from, heard)
+    }
+
+    fn without_the_slow(&self) -> Verdict {
+        self.tally.verdict()
+    }
+}
+
 /// The count of a majority's accepts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Accept {
@@ -154,7 +167,7 @@ impl Accept {
     }
 
     /// Hears one member's answer, or its silence.
-    pub fn hear(&mut self, heard: Option<Result<Reply, Refusal>>) -> Verdict {
+    pub fn hear(&mut self, heard: Option<Answer>) -> Verdict {
         match heard {
             Some(Ok(Reply::Accepted)) => self.tally.aye(),
             Some(Err(Refusal::Refused { highest })) => {
@@ -163,6 +176,16 @@ impl Accept {
             }
             _ => self.tally.no(),
         }
+        self.tally.verdict()
+    }
+}
+
+impl Round for Accept {
+    fn hear(&mut self, _: StorageId, heard: Option<Answer>) -> Verdict {
+        self.hear(heard)
+    }
+
+    fn without_the_slow(&self) -> Verdict {
         self.tally.verdict()
     }
 }

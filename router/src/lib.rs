@@ -113,6 +113,7 @@
 //! Clocks are used for expiry and for the looks of stamps, never for safety. Storages may crash, forget their last moments,
 //! and come back; they are not believed to lie.
 
+pub mod asking;
 pub mod blocking;
 pub mod change;
 pub mod error;

@@ -9,15 +9,16 @@ use crate::{
     get::{Get, Seen},
     router::Router,
     tally::Verdict,
-    transport::Transport,
+    transport::{Inbox, Transport},
     tries::{Again, Count, Tries},
 };
 use futures_util::StreamExt;
 use minor_protocol::{
-    Ballot, Key, Operation, Reply, Request, RingArc, Stamp, State, StorageId,
+    Ballot, Key, Member, Operation, Reply, Request, RingArc, Stamp, State, StorageId,
     message::{Outcome, Proposed, Show, Shown, ShownContent},
     record::Header,
 };
+use std::rc::Rc;
 
 /// What became of a change.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,23 +48,23 @@ impl<T: Transport> Router<T> {
         }
     }
 
-    async fn try_get(&self, key: &Key, arc: &RingArc, tries: &mut Tries) -> Tried<Option<State>> {
-        let asked = self.turn(arc.members.len());
-        let said = arc.members.iter().cloned().enumerate().map(|(n, member)| {
-            // One shows the value, the others that it is the same.
-            let show = if n == asked { Show::Whole } else { Show::Header };
-            (member, Request::Read { key: key.clone(), epoch: arc.epoch, show })
-        });
-        let mut answers = self.say_all(said);
-        let mut get = Get::of(arc.members.len());
-        let mut count = Count::of(arc);
-        while let Some((from, heard)) = answers.next().await {
-            count.hear(self, from, &heard);
-            match get.hear(from, heard.ok()) {
-                Verdict::Pending => {}
-                Verdict::OutOfReach => return Err(count.again(tries)),
-                Verdict::Reached => break,
-            }
+    /// One reading, in one epoch. What seldom happens in it is boxed: every reading would carry room for it otherwise.
+    async fn try_get(
+        &self,
+        key: &Key,
+        arc: &Rc<RingArc>,
+        tries: &mut Tries,
+    ) -> Tried<Option<State>> {
+        let read = |_: &Member, before| {
+            // The first one shows the value, the others that it is the same.
+            let show = if before == 0 { Show::Whole } else { Show::Header };
+            Request::Read { key: key.clone(), epoch: arc.epoch, show }
+        };
+        let (mut get, mut count) = (Get::of(arc.members.len()), Count::of(arc));
+        let mut inbox = Inbox::default();
+        let majority = (arc.majority(), read);
+        if self.hear(&mut inbox, majority, &mut get, &mut count).await != Verdict::Reached {
+            return Err(count.again(tries));
         }
         let value_of = |seen: Shown| match seen.content {
             ShownContent::Whole(state) => Some(state),
@@ -77,23 +78,26 @@ impl<T: Transport> Router<T> {
                 match value_of(shown) {
                     Some(state) => Ok(Some(state)),
                     // The one who was asked for the value is not among the first: ask one who was.
-                    None => self.fetch(key, arc, ballot, &holders).await.map(Some),
+                    None => Box::pin(self.fetch(key, arc, ballot, &holders)).await.map(Some),
                 }
             }
-            Seen::Help(..) if crate::mutant::is("M7") => Ok(self.any_newest(&get, arc, key).await),
+            Seen::Help(..) if crate::mutant::is("M7") => {
+                Ok(Box::pin(self.any_newest(&get, arc, key)).await)
+            }
             Seen::Help(shown, holders) => {
                 let ballot = shown.ballot;
                 let state = match value_of(shown) {
                     Some(state) => state,
-                    None => self.fetch(key, arc, ballot, &holders).await?,
+                    None => Box::pin(self.fetch(key, arc, ballot, &holders)).await?,
                 };
-                match self.have_accepted(key, arc, ballot, &state, &holders, None, tries).await {
+                let helped = self.have_accepted(key, arc, ballot, &state, &holders, None, tries);
+                match Box::pin(helped).await {
                     Ok(()) => Ok(Some(state)),
                     // A refusal would be repeated for ever by a dead router's promise: identity goes above it.
-                    Err(_) => self.identity_at(key, arc, tries).await,
+                    Err(_) => Box::pin(self.identity_at(key, arc, tries)).await,
                 }
             }
-            Seen::Unclear => self.identity_at(key, arc, tries).await,
+            Seen::Unclear => Box::pin(self.identity_at(key, arc, tries)).await,
         }
     }
 
@@ -128,7 +132,7 @@ impl<T: Transport> Router<T> {
     async fn identity_at(
         &self,
         key: &Key,
-        arc: &RingArc,
+        arc: &Rc<RingArc>,
         tries: &mut Tries,
     ) -> Tried<Option<State>> {
         let mut change = None;
@@ -192,6 +196,7 @@ impl<T: Transport> Router<T> {
 
     /// Renews whatever is there at a new ballot, the whole round in this arc's epoch.
     pub(crate) async fn renew(&self, key: &Key, arc: &RingArc) -> Tried<()> {
+        let arc = &Rc::new(arc.clone());
         let mut tries = Tries::new(self.core.patience.operation_ms);
         loop {
             let mut change = None;
@@ -214,7 +219,7 @@ impl<T: Transport> Router<T> {
     async fn try_change(
         &self,
         key: &Key,
-        arc: &RingArc,
+        arc: &Rc<RingArc>,
         operation: &Operation,
         change: &mut Option<Change>,
         show: Show,
@@ -233,19 +238,12 @@ impl<T: Transport> Router<T> {
         if arc.members.len() == 1 {
             return self.change_in_one_step(key, arc, ballot, change, tries).await;
         }
-        let prepare = |member: &minor_protocol::Member| {
-            (member.clone(), Request::Prepare { key: key.clone(), ballot, show })
-        };
-        let mut answers = self.say_all(arc.members.iter().map(prepare));
-        let mut round = Prepare::of(arc.members.len());
-        let mut count = Count::of(arc);
-        while let Some((from, heard)) = answers.next().await {
-            count.hear(self, from, &heard);
-            match round.hear(from, heard.ok()) {
-                Verdict::Pending => {}
-                Verdict::OutOfReach => return Err(count.again(tries)),
-                Verdict::Reached => break,
-            }
+        let prepare = |_: &Member, _| Request::Prepare { key: key.clone(), ballot, show };
+        let (mut round, mut count) = (Prepare::of(arc.members.len()), Count::of(arc));
+        let mut inbox = Inbox::default();
+        let majority = (arc.majority(), prepare);
+        if self.hear(&mut inbox, majority, &mut round, &mut count).await != Verdict::Reached {
+            return Err(count.again(tries));
         }
         match round.decide(change, self.now_ms()) {
             Decision::NeedValue => Ok(Ended::NeedValue),
@@ -272,13 +270,13 @@ impl<T: Transport> Router<T> {
     }
 
     /// The epoch an accept is sent in: that of its prepare. (The mutant takes the newest it has heard of.)
-    fn epoch_for_accept(&self, key: &Key, arc: &RingArc) -> (u64, RingArc) {
+    fn epoch_for_accept(&self, key: &Key, arc: &Rc<RingArc>) -> (u64, Rc<RingArc>) {
         if crate::mutant::is("M2")
             && let Some(now) = self.arc_in_memory(key)
         {
             return (now.epoch, now);
         }
-        (arc.epoch, arc.clone())
+        (arc.epoch, Rc::clone(arc))
     }
 
     /// Has a majority accept a state. Those known to hold it at `held` are not sent its bytes again.
@@ -296,32 +294,27 @@ impl<T: Transport> Router<T> {
         held: Option<Ballot>,
         tries: &mut Tries,
     ) -> Tried<()> {
-        let accept = |member: &minor_protocol::Member| {
+        let accept = |member: &Member, _| {
             let state = match held {
                 Some(held) if holders.contains(&member.storage) => Proposed::Held(held),
                 _ => Proposed::State(state.clone()),
             };
-            (member.clone(), Request::Accept { key: key.clone(), ballot, state })
+            Request::Accept { key: key.clone(), ballot, state }
         };
-        let mut answers = self.say_all(arc.members.iter().map(accept));
-        let mut vote = Accept::of(arc.members.len());
-        let mut count = Count::of(arc);
-        while let Some((from, heard)) = answers.next().await {
-            count.hear(self, from, &heard);
-            match vote.hear(heard.ok()) {
-                Verdict::Pending => {}
-                Verdict::OutOfReach if count.may_be_untouched() => {
-                    // If the rest says no as well, the change keeps its first try: nothing was applied.
-                    while let Some((from, heard)) = answers.next().await {
-                        count.hear(self, from, &heard);
-                    }
-                    return Err(count.again(tries));
-                }
-                Verdict::OutOfReach => return Err(count.again(tries)),
-                Verdict::Reached => return Ok(()),
+        let (mut vote, mut count) = (Accept::of(arc.members.len()), Count::of(arc));
+        let mut inbox = Inbox::default();
+        // All are to hold it, so all are asked; whoever is slow has it a little later.
+        let all = (arc.members.len(), accept);
+        if self.hear(&mut inbox, all, &mut vote, &mut count).await == Verdict::Reached {
+            return Ok(());
+        }
+        if count.may_be_untouched() {
+            // If the rest says no as well, the change keeps its first try: nothing was applied.
+            while let Some((from, heard)) = inbox.next().await {
+                count.hear(self, from, &heard);
             }
         }
-        unreachable!("a vote is decided when all have answered")
+        Err(count.again(tries))
     }
 
     async fn change_in_one_step(

@@ -6,6 +6,7 @@ use crate::{
     transport::{Silence, Transport, lines::Heard},
 };
 use minor_protocol::{Position, Refusal, RingArc, StorageId};
+use std::rc::Rc;
 use tokio::time::{Duration, Instant};
 
 /// One try's end, if it is not the answer.
@@ -24,12 +25,13 @@ impl<T: Transport> Router<T> {
         &self,
         place: Position,
         tries: &mut Tries,
-    ) -> Result<RingArc, Trouble> {
-        if let Some(arc) = self.core.ring.borrow().arc_at(place).cloned() {
+    ) -> Result<Rc<RingArc>, Trouble> {
+        if let Some(arc) = self.core.ring.borrow().shared_arc_at(place) {
             return Ok(arc);
         }
         loop {
-            match self.find(place).await {
+            // Boxed, as it seldom happens and is large.
+            match Box::pin(self.find(place)).await {
                 Ok(arc) => return Ok(arc),
                 Err(no_ring) if tries.over() => return Err(no_ring.into()),
                 Err(_) => {
@@ -56,7 +58,7 @@ impl<T: Transport> Router<T> {
             Again::Later(trouble) => {
                 if matches!(trouble, Trouble::NoMajority { .. }) && tries.tried.is_multiple_of(3) {
                     // Perhaps everybody who kept the arc is gone, and others keep it now.
-                    let _ = self.walk().await;
+                    let _ = Box::pin(self.walk()).await;
                 }
                 self.pause(tries.tried).await;
                 Ok(())
@@ -100,6 +102,10 @@ pub(crate) struct Count<'a> {
 impl<'a> Count<'a> {
     pub(crate) fn of(arc: &'a RingArc) -> Self {
         Self { arc, ayes: 0, wiser: false, never: 0, last: "silence".into(), full: None }
+    }
+
+    pub(crate) fn arc(&self) -> &'a RingArc {
+        self.arc
     }
 
     pub(crate) fn hear<T: Transport>(

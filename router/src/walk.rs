@@ -22,7 +22,10 @@ use minor_protocol::{
     limits::{LEARN_ARCS, SUCCESSORS},
     message::{Hello, Neighbour},
 };
-use std::collections::{BTreeMap, VecDeque};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    rc::Rc,
+};
 
 /// Why no ring was found.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -127,11 +130,11 @@ impl<T: Transport> Router<T> {
     }
 
     /// The arc of a place, walking only as far as it takes.
-    pub(crate) async fn find(&self, place: Position) -> Result<RingArc, NoRing> {
+    pub(crate) async fn find(&self, place: Position) -> Result<Rc<RingArc>, NoRing> {
         let mut walk = self.begin();
         loop {
-            if let Some(arc) = self.core.ring.borrow().arc_at(place) {
-                return Ok(arc.clone());
+            if let Some(arc) = self.core.ring.borrow().shared_arc_at(place) {
+                return Ok(arc);
             }
             self.hop(&mut walk).await?;
         }
