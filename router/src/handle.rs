@@ -30,7 +30,6 @@ use crate::{
     transport::http::{HttpTransport, Token},
     walk::{NoRing, Walked},
 };
-use futures_util::{FutureExt, future::LocalBoxFuture};
 use minor_protocol::{Key, Operation, RingArc, RingId, State};
 use std::{fmt, thread, time::Duration};
 use tokio::sync::{mpsc, oneshot};
@@ -45,7 +44,7 @@ pub struct Ring {
 }
 
 /// Something to be done on the router's thread.
-type Job = Box<dyn FnOnce(Router<HttpTransport>) -> LocalBoxFuture<'static, ()> + Send>;
+type Job = Box<dyn FnOnce(&Router<HttpTransport>) + Send>;
 
 /// The router's thread has ended.
 #[derive(Clone, Copy, Debug)]
@@ -136,7 +135,7 @@ async fn live(builder: Builder, seeds: Vec<String>, mut jobs: mpsc::UnboundedRec
     let router = Router::new(transport, seeds, builder.patience);
     router.remember(&builder.known);
     while let Some(job) = jobs.recv().await {
-        drop(actix_rt::spawn(job(router.clone())));
+        job(&router);
     }
 }
 
@@ -227,7 +226,7 @@ impl Ring {
     where
         F: Future<Output = ()> + 'static,
     {
-        let job: Job = Box::new(|router| work(router).boxed_local());
+        let job: Job = Box::new(|router| drop(actix_rt::spawn(work(router.clone()))));
         self.jobs.send(job).map_err(|_| Ended)
     }
 }

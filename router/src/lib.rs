@@ -121,6 +121,7 @@ mod fill;
 pub mod get;
 pub mod handle;
 pub mod listing;
+mod many;
 pub mod moves;
 pub mod plan;
 mod process_wide;

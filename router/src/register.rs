@@ -152,44 +152,29 @@ impl<T: Transport> Router<T> {
 
     /// Changes a key; what it comes to is true at some moment between the call and the return.
     pub async fn change(&self, key: &Key, operation: Operation) -> Result<Changed, NotChanged> {
+        self.change_on(key, operation, None).await
+    }
+
+    /// The same, when a first round may have been sent already.
+    pub(crate) async fn change_on(
+        &self,
+        key: &Key,
+        operation: Operation,
+        mut change: Option<Change>,
+    ) -> Result<Changed, NotChanged> {
         let mut tries = Tries::new(self.core.patience.operation_ms);
-        let mut change = None;
         let mut show = if operation == Operation::IDENTITY { Show::Whole } else { Show::Header };
         loop {
-            let maybe = change.as_ref().is_some_and(|c: &Change| c.may_be_applied);
-            let no = |why| {
-                let key = key.clone();
-                if maybe {
-                    NotChanged::Unknown { key, why }
-                } else {
-                    NotChanged::NotDone { key, why }
-                }
-            };
-            let arc = self.arc_around(key.position(), &mut tries).await.map_err(no)?;
+            let arc = self.arc_around(key.position(), &mut tries).await;
+            let arc = arc.map_err(|why| not_changed(key, &change, why))?;
             let tried = self.try_change(key, &arc, &operation, &mut change, show, &mut tries).await;
-            let maybe = change.as_ref().is_some_and(|c| c.may_be_applied);
-            let no = |why| {
-                let key = key.clone();
-                if maybe {
-                    NotChanged::Unknown { key, why }
-                } else {
-                    NotChanged::NotDone { key, why }
-                }
-            };
             match tried {
                 Ok(Ended::NeedValue) => show = Show::Whole,
-                Ok(Ended::Seen(outcome, header, _)) => {
-                    let alive = header.is_alive(self.now_ms());
-                    return match outcome {
-                        Outcome::Done => Ok(Changed::Done(done_stamp(&change, &header))),
-                        Outcome::Kept => Ok(Changed::Kept),
-                        Outcome::NotMet => Ok(Changed::NotMet(header.stamp().filter(|_| alive))),
-                        Outcome::Unknown => {
-                            Err(NotChanged::Unknown { key: key.clone(), why: Trouble::Forgotten })
-                        }
-                    };
+                Ok(seen) => return changed(key, change.map(|c| c.id), seen, self.now_ms()),
+                Err(again) => {
+                    let given_up = self.or_give_up(again, &mut tries).await;
+                    given_up.map_err(|why| not_changed(key, &change, why))?;
                 }
-                Err(again) => self.or_give_up(again, &mut tries).await.map_err(no)?,
             }
         }
     }
@@ -310,8 +295,8 @@ impl<T: Transport> Router<T> {
         }
         if count.may_be_untouched() {
             // If the rest says no as well, the change keeps its first try: nothing was applied.
-            while let Some((from, heard)) = inbox.next().await {
-                count.hear(self, from, &heard);
+            while let Some((place, heard)) = inbox.next().await {
+                count.hear(self, arc.members[place].storage, &heard);
             }
         }
         Err(count.again(tries))
@@ -334,14 +319,7 @@ impl<T: Transport> Router<T> {
         let mut count = Count::of(arc);
         count.hear(self, member.storage, &heard);
         match heard {
-            Ok(Ok(Reply::Changed { outcome, shown, .. })) => {
-                let (header, state) = match shown.map(|s| s.content) {
-                    Some(ShownContent::Whole(state)) => (state.header.clone(), Some(state)),
-                    Some(ShownContent::Header(header, _)) => (header, None),
-                    None => (Header::default(), None),
-                };
-                Ok(Ended::Seen(outcome, Box::new(header), state))
-            }
+            Ok(Ok(Reply::Changed { outcome, shown, .. })) => Ok(Ended::from_shown(outcome, shown)),
             Ok(Err(_)) => Err(count.again(tries)),
             Ok(Ok(_)) | Err(_) => {
                 change.may_be_applied = true;
@@ -353,15 +331,55 @@ impl<T: Transport> Router<T> {
 }
 
 /// What one round came to.
-enum Ended {
+pub(crate) enum Ended {
     /// The outcome, and what the key holds: its value too if it was shown.
     Seen(Outcome, Box<Header>, Option<State>),
     /// Another round, with values.
     NeedValue,
 }
 
-fn done_stamp(change: &Option<Change>, header: &Header) -> Stamp {
+impl Ended {
+    /// What the one-step change of an only member came to.
+    pub(crate) fn from_shown(outcome: Outcome, shown: Option<Shown>) -> Self {
+        let (header, state) = match shown.map(|s| s.content) {
+            Some(ShownContent::Whole(state)) => (state.header.clone(), Some(state)),
+            Some(ShownContent::Header(header, _)) => (header, None),
+            None => (Header::default(), None),
+        };
+        Self::Seen(outcome, Box::new(header), state)
+    }
+}
+
+/// What the change with this id has become, for whoever asked for it.
+pub(crate) fn changed(
+    key: &Key,
+    id: Option<Ballot>,
+    ended: Ended,
+    now_ms: u64,
+) -> Result<Changed, NotChanged> {
+    let Ended::Seen(outcome, header, _) = ended else {
+        unreachable!("a change that needs the value has not ended");
+    };
+    match outcome {
+        Outcome::Done => Ok(Changed::Done(done_stamp(id, &header))),
+        Outcome::Kept => Ok(Changed::Kept),
+        Outcome::NotMet => Ok(Changed::NotMet(header.stamp().filter(|_| header.is_alive(now_ms)))),
+        Outcome::Unknown => Err(NotChanged::Unknown { key: key.clone(), why: Trouble::Forgotten }),
+    }
+}
+
+/// That a change was given up: if a storage may have taken it, nobody knows what becomes of it.
+fn not_changed(key: &Key, change: &Option<Change>, why: Trouble) -> NotChanged {
+    let key = key.clone();
+    if change.as_ref().is_some_and(|change| change.may_be_applied) {
+        NotChanged::Unknown { key, why }
+    } else {
+        NotChanged::NotDone { key, why }
+    }
+}
+
+fn done_stamp(id: Option<Ballot>, header: &Header) -> Stamp {
     // Done now, the change is the last; done by an earlier round, it may have been followed by others.
-    let own = change.as_ref().map(|c| c.id).filter(|id| header.remembers(*id));
+    let own = id.filter(|id| header.remembers(*id));
     Stamp(own.or(header.recent.last().copied()).unwrap_or_default())
 }

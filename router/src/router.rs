@@ -11,7 +11,7 @@ use crate::{
     tries::Count,
 };
 use futures_util::{
-    StreamExt,
+    Stream, StreamExt,
     future::{Either, select},
 };
 use minor_protocol::{
@@ -147,11 +147,13 @@ impl<T: Transport> Router<T> {
     pub(crate) fn say_all<M: Borrow<Member>>(
         &self,
         to: impl IntoIterator<Item = (M, Request)>,
-    ) -> Inbox {
-        let inbox = Inbox::default();
-        let say = |(to, request): (M, _)| self.core.lines.say_into(&inbox, to.borrow(), request);
-        to.into_iter().for_each(say);
-        inbox
+    ) -> impl Stream<Item = (StorageId, Heard)> + Unpin {
+        let (inbox, mut asked) = (Inbox::default(), vec![]);
+        for (to, request) in to {
+            self.core.lines.say_into(&inbox, asked.len(), to.borrow(), request);
+            asked.push(to.borrow().storage);
+        }
+        inbox.map(move |(number, heard)| (asked[number], heard))
     }
 
     /// Asks as many of an arc's members as it takes, these many to begin with, and hears them until it is decided. A message
@@ -167,11 +169,13 @@ impl<T: Transport> Router<T> {
         let paces = self.core.lines.pace(arc.members.iter().map(|member| member.storage));
         let mut asking = Asking::of(first, &paces, self.turn(arc.members.len()));
         let patience = Duration::from_millis(patience_ms(&paces));
+        let mut slow = Vec::with_capacity(arc.members.len());
         let mut alarm = pin!(tokio::time::sleep(patience));
         loop {
-            while let Some((member, before)) = asking.next() {
-                let member = &arc.members[member];
-                self.core.lines.say_into(inbox, member, message(member, before));
+            while let Some((place, before)) = asking.next() {
+                let member = &arc.members[place];
+                self.core.lines.say_into(inbox, place, member, message(member, before));
+                slow.push(member.storage);
             }
             let nothing_to_do =
                 asking.is_complete() && round.without_the_slow() == Verdict::Pending;
@@ -181,7 +185,7 @@ impl<T: Transport> Router<T> {
                 match select(inbox.next(), alarm.as_mut()).await {
                     Either::Left((heard, _)) => heard,
                     Either::Right(_) => {
-                        inbox.those_due().into_iter().for_each(|slow| self.core.lines.doubt(slow));
+                        slow.iter().for_each(|slow| self.core.lines.doubt(*slow));
                         if asking.is_complete() {
                             return round.without_the_slow();
                         }
@@ -191,7 +195,9 @@ impl<T: Transport> Router<T> {
                     }
                 }
             };
-            let (from, heard) = heard.expect("a round is decided when all have been heard");
+            let (place, heard) = heard.expect("a round is decided when all have been heard");
+            let from = arc.members[place].storage;
+            slow.retain(|slow| *slow != from);
             count.hear(self, from, &heard);
             let said_yes = matches!(heard, Ok(Ok(_)));
             match round.hear(from, heard.ok()) {

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::{NotGot, NotSet};
+use futures_util::FutureExt;
 use minor_protocol::Expect;
 use std::net::TcpListener;
 

@@ -58,7 +58,7 @@ impl Ring {
     pub async fn get<V: DeserializeOwned>(&self, key: &str) -> Result<Option<V>, NotGot> {
         let key = Key::new(key)?;
         let state = self.read(key.clone()).await?;
-        state.map(|state| value_of(key, state)).transpose()
+        state.map(|state| value_of(&key, state)).transpose()
     }
 
     /// Deletes what is there. Says whether there was anything.
@@ -129,9 +129,12 @@ pub(super) fn stamp(key: Key, changed: Changed) -> Result<Stamp, NotSet> {
 }
 
 /// The value of this type.
-pub(super) fn value_of<V: DeserializeOwned>(key: Key, state: State) -> Result<V, NotGot> {
+pub(super) fn value_of<V: DeserializeOwned>(key: &Key, state: State) -> Result<V, NotGot> {
     let content_type = state.header.content.map(|content| content.content_type).unwrap_or_default();
-    let another = |why| NotGot::AnotherType { key, content_type: content_type.clone(), why };
+    let another = |why| {
+        let (key, content_type) = (key.clone(), content_type.clone());
+        NotGot::AnotherType { key, content_type, why }
+    };
     if content_type != CBOR {
         return Err(another(format!("only {CBOR} has a type; get its bytes")));
     }

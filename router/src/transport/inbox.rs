@@ -5,7 +5,6 @@
 use super::lines::Heard;
 use crate::transport::Silence;
 use futures_util::Stream;
-use minor_protocol::StorageId;
 use std::{
     cell::RefCell,
     collections::VecDeque,
@@ -14,7 +13,7 @@ use std::{
     task::{Context, Poll, Waker},
 };
 
-/// Answers of several storages, as they come; it ends when all who were asked have answered.
+/// Answers as they come, each with the number of what was asked; it ends when all have come.
 #[derive(Default)]
 pub struct Inbox {
     place: Rc<RefCell<Place>>,
@@ -22,29 +21,24 @@ pub struct Inbox {
 
 #[derive(Default)]
 struct Place {
-    heard: VecDeque<(StorageId, Heard)>,
-    /// Who is still to answer.
-    due: Vec<StorageId>,
+    heard: VecDeque<(usize, Heard)>,
+    /// Answers that are still to come.
+    due: usize,
     waits: Option<Waker>,
 }
 
 /// One answer that is to come.
 pub(super) struct Tell {
     place: Rc<RefCell<Place>>,
-    from: StorageId,
+    number: usize,
     told: bool,
 }
 
 impl Inbox {
-    /// One more answer is expected, from this storage.
-    pub(super) fn expect(&self, from: StorageId) -> Tell {
-        self.place.borrow_mut().due.push(from);
-        Tell { place: Rc::clone(&self.place), from, told: false }
-    }
-
-    /// Who is still to answer.
-    pub(crate) fn those_due(&self) -> Vec<StorageId> {
-        self.place.borrow().due.clone()
+    /// One more answer is expected, to what has this number.
+    pub(super) fn expect(&self, number: usize) -> Tell {
+        self.place.borrow_mut().due += 1;
+        Tell { place: Rc::clone(&self.place), number, told: false }
     }
 
     /// The one answer, where one was asked for.
@@ -55,13 +49,13 @@ impl Inbox {
 }
 
 impl Stream for Inbox {
-    type Item = (StorageId, Heard);
+    type Item = (usize, Heard);
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let mut place = self.place.borrow_mut();
         match place.heard.pop_front() {
             Some(heard) => Poll::Ready(Some(heard)),
-            None if place.due.is_empty() => Poll::Ready(None),
+            None if place.due == 0 => Poll::Ready(None),
             None => {
                 match &mut place.waits {
                     Some(waker) => waker.clone_from(cx.waker()),
@@ -83,10 +77,8 @@ impl Tell {
         self.told = true;
         let waits = {
             let mut place = self.place.borrow_mut();
-            if let Some(at) = place.due.iter().position(|due| *due == self.from) {
-                place.due.swap_remove(at);
-            }
-            place.heard.push_back((self.from, heard));
+            place.due -= 1;
+            place.heard.push_back((self.number, heard));
             place.waits.take()
         };
         if let Some(waits) = waits {
@@ -117,17 +109,14 @@ mod tests {
     #[test]
     fn answers_come_in_the_order_they_are_given_and_end_with_the_last() {
         let mut inbox = Inbox::default();
-        let (one, two) = (inbox.expect(StorageId(1)), inbox.expect(StorageId(2)));
+        let (one, two) = (inbox.expect(1), inbox.expect(2));
         assert!(inbox.next().now_or_never().is_none(), "nobody has answered");
         two.tell(Ok(Ok(Reply::Accepted)));
-        assert_eq!(
-            inbox.next().now_or_never(),
-            Some(Some((StorageId(2), Ok(Ok(Reply::Accepted)))))
-        );
+        assert_eq!(inbox.next().now_or_never(), Some(Some((2, Ok(Ok(Reply::Accepted))))));
         assert!(inbox.next().now_or_never().is_none(), "one has not answered");
         drop(one);
         let last = inbox.next().now_or_never().flatten();
-        assert!(matches!(last, Some((StorageId(1), Err(Silence::Unreachable(_))))));
+        assert!(matches!(last, Some((1, Err(Silence::Unreachable(_))))));
         assert_eq!(inbox.next().now_or_never(), Some(None));
     }
 }

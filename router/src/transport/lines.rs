@@ -90,13 +90,13 @@ impl<T: Transport> Lines<T> {
         request: Request,
     ) -> impl Future<Output = Heard> + use<T> {
         let inbox = Inbox::default();
-        self.say_into(&inbox, to, request);
+        self.say_into(&inbox, 0, to, request);
         inbox.only()
     }
 
-    /// Says one thing to a storage; its answer comes into this inbox.
-    pub fn say_into(self: &Rc<Self>, inbox: &Inbox, to: &Member, request: Request) {
-        let tell = inbox.expect(to.storage);
+    /// Says one thing to a storage; its answer comes into this inbox, under this number.
+    pub fn say_into(self: &Rc<Self>, inbox: &Inbox, number: usize, to: &Member, request: Request) {
+        let tell = inbox.expect(number);
         let bytes = weight(&request);
         let start = {
             let mut lines = self.lines.borrow_mut();
