@@ -9,9 +9,12 @@
 //! A change lives over many rounds, each in one epoch with a ballot of its own. Its id is the ballot of its first round, and
 //! stays, so a storage that applied it already says so.
 
-use crate::tally::{Tally, Verdict};
+use crate::{
+    asking::Round,
+    tally::{Tally, Verdict},
+};
 use minor_protocol::{
-    Ballot, Effect, Operation, Refusal, Reply, RingArc, State, StorageId,
+    Answer, Ballot, Effect, Operation, Refusal, Reply, State, StorageId,
     message::{Outcome, Shown, ShownContent},
     mutant,
     record::Header,
@@ -58,7 +61,7 @@ impl Prepare {
     }
 
     /// Hears one member's answer, or its silence.
-    pub fn hear(&mut self, from: StorageId, heard: Option<Result<Reply, Refusal>>) -> Verdict {
+    pub fn hear(&mut self, from: StorageId, heard: Option<Answer>) -> Verdict {
         match heard {
             Some(Ok(Reply::Promised { shown, swept })) => {
                 self.swept = self.swept.max(swept);
@@ -142,8 +145,18 @@ impl Prepare {
 
 /// The arc whose members are to accept: the one whose members promised, whatever was heard of since. (Rule 2; the mutant takes
 /// the newest.)
-pub fn arc_for_accept<'a>(promised: &'a RingArc, newest: Option<&'a RingArc>) -> &'a RingArc {
+pub fn arc_for_accept<A>(promised: A, newest: Option<A>) -> A {
     if mutant::is("M2") { newest.unwrap_or(promised) } else { promised }
+}
+
+impl Round for Prepare {
+    fn hear(&mut self, from: StorageId, heard: Option<Answer>) -> Verdict {
+        self.hear(from, heard)
+    }
+
+    fn without_the_slow(&self) -> Verdict {
+        self.tally.verdict()
+    }
 }
 
 /// The count of a majority's accepts.
@@ -161,7 +174,7 @@ impl Accept {
     }
 
     /// Hears one member's answer, or its silence.
-    pub fn hear(&mut self, heard: Option<Result<Reply, Refusal>>) -> Verdict {
+    pub fn hear(&mut self, heard: Option<Answer>) -> Verdict {
         match heard {
             Some(Ok(Reply::Accepted)) => self.tally.aye(),
             Some(Err(Refusal::Refused { highest })) => {
@@ -170,6 +183,16 @@ impl Accept {
             }
             _ => self.tally.no(),
         }
+        self.tally.verdict()
+    }
+}
+
+impl Round for Accept {
+    fn hear(&mut self, _: StorageId, heard: Option<Answer>) -> Verdict {
+        self.hear(heard)
+    }
+
+    fn without_the_slow(&self) -> Verdict {
         self.tally.verdict()
     }
 }

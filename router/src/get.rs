@@ -3,15 +3,27 @@
 //! A majority that shows one same ballot, or nothing at all, is the answer: nothing newer can have been acknowledged. If they
 //! differ, the newest may not be chosen yet, and whoever reads helps it before believing it.
 
-use crate::tally::{Tally, Verdict};
-use minor_protocol::{Refusal, Reply, StorageId, message::Shown, mutant};
+use crate::{
+    asking::Round,
+    tally::{Tally, Verdict},
+};
+use minor_protocol::{
+    Answer, Ballot, Refusal, Reply, StorageId,
+    message::{Shown, ShownContent},
+    mutant,
+};
 
 /// What a majority showed.
 #[derive(Clone, Debug)]
 pub struct Get {
+    voters: usize,
     tally: Tally,
     shown: Vec<(StorageId, Option<Shown>)>,
     refused: bool,
+}
+
+fn ballot(shown: &Option<Shown>) -> Option<Ballot> {
+    shown.as_ref().map(|shown| shown.ballot)
 }
 
 /// What it means.
@@ -30,11 +42,11 @@ pub enum Seen {
 impl Get {
     /// A reading among this many members.
     pub fn of(members: usize) -> Self {
-        Self { tally: Tally::of(members), shown: vec![], refused: false }
+        Self { voters: members, tally: Tally::of(members), shown: vec![], refused: false }
     }
 
-    /// Hears one member's answer, or its silence.
-    pub fn hear(&mut self, from: StorageId, heard: Option<Result<Reply, Refusal>>) -> Verdict {
+    /// Hears one member's answer, or its silence. While those heard differ, the others are worth hearing.
+    pub fn hear(&mut self, from: StorageId, heard: Option<Answer>) -> Verdict {
         match heard {
             Some(Ok(Reply::Found { shown })) => {
                 self.shown.push((from, shown));
@@ -45,46 +57,60 @@ impl Get {
                 self.tally.no();
             }
         }
-        self.tally.verdict()
+        match self.tally.verdict() {
+            Verdict::Reached if self.alike().is_none() && !self.tally.is_complete() => {
+                Verdict::Pending
+            }
+            verdict => verdict,
+        }
     }
 
     /// What a majority's answers in this epoch mean.
     pub fn decide(&self, epoch: u64) -> Seen {
         assert_eq!(self.tally.verdict(), Verdict::Reached, "decided without a majority");
-        let ballot = |shown: &Option<Shown>| shown.as_ref().map(|s| s.ballot);
-        let Some(newest) =
-            self.shown.iter().filter_map(|(_, s)| s.as_ref()).max_by_key(|s| s.ballot)
-        else {
-            return Seen::Absent;
-        };
-        let holders: Vec<StorageId> = self
-            .shown
-            .iter()
-            .filter(|(_, shown)| ballot(shown) == Some(newest.ballot))
-            .map(|(storage, _)| *storage)
-            .collect();
+        let newest = self.shown.iter().filter_map(|(_, shown)| ballot(shown)).max();
+        // Those who show something newer than a majority does are not needed: it is not acknowledged.
+        let believed = self.alike().unwrap_or(newest);
+        let Some(believed) = believed else { return Seen::Absent };
+        let holding = || self.shown.iter().filter(|(_, shown)| ballot(shown) == Some(believed));
+        let holders = holding().map(|(storage, _)| *storage).collect();
         // Of those that hold it, the one that showed the value says the most.
-        let fullest = self
-            .shown
-            .iter()
-            .filter_map(|(_, s)| s.as_ref())
-            .filter(|s| s.ballot == newest.ballot)
-            .max_by_key(|s| matches!(s.content, minor_protocol::message::ShownContent::Whole(_)));
-        let newest = fullest.unwrap_or(newest).clone();
-        if holders.len() == self.shown.len() || mutant::is("M7") {
-            Seen::Settled(newest, holders)
-        } else if (newest.ballot.epoch == epoch || mutant::is("M6")) && !self.refused {
-            Seen::Help(newest, holders)
+        let shown = holding()
+            .filter_map(|(_, shown)| shown.as_ref())
+            .max_by_key(|shown| matches!(shown.content, ShownContent::Whole(_)))
+            .expect("somebody showed what is believed")
+            .clone();
+        if self.alike().is_some() || mutant::is("M7") {
+            Seen::Settled(shown, holders)
+        } else if (believed.epoch == epoch || mutant::is("M6")) && !self.refused {
+            Seen::Help(shown, holders)
         } else {
             Seen::Unclear
         }
+    }
+
+    /// What a majority of the members shows alike, if one does: a ballot, or nothing.
+    fn alike(&self) -> Option<Option<Ballot>> {
+        let majority = self.voters / 2 + 1;
+        let count = |of| self.shown.iter().filter(|(_, shown)| ballot(shown) == of).count();
+        self.shown.iter().map(|(_, shown)| ballot(shown)).find(|of| count(*of) >= majority)
+    }
+}
+
+impl Round for Get {
+    fn hear(&mut self, from: StorageId, heard: Option<Answer>) -> Verdict {
+        self.hear(from, heard)
+    }
+
+    fn without_the_slow(&self) -> Verdict {
+        self.tally.verdict()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use minor_protocol::{Ballot, Moment, message::ShownContent, record::Header};
+    use minor_protocol::{Moment, record::Header};
 
     fn shown(epoch: u64, clock: u64) -> Option<Shown> {
         let ballot = Ballot { epoch, clock: Moment(clock), router: 1, seq: 0 };
@@ -97,6 +123,20 @@ mod tests {
             get.hear(StorageId(n as u128), Some(Ok(Reply::Found { shown })));
         }
         get.decide(2)
+    }
+
+    #[test]
+    fn who_differs_from_a_majority_is_not_believed() {
+        for third in [shown(2, 9), shown(2, 3), None] {
+            let mut get = Get::of(3);
+            let mut hear = |n, shown| get.hear(StorageId(n), Some(Ok(Reply::Found { shown })));
+            assert_eq!(hear(0, third.clone()), Verdict::Pending);
+            assert_eq!(hear(1, shown(2, 5)), Verdict::Pending, "the third one is worth hearing");
+            assert_eq!(hear(2, shown(2, 5)), Verdict::Reached);
+            assert!(
+                matches!(get.decide(2), Seen::Settled(seen, holders) if seen.ballot.clock == Moment(5) && holders.len() == 2)
+            );
+        }
     }
 
     #[test]

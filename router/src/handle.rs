@@ -33,7 +33,6 @@ use crate::{
     transport::http::{HttpTransport, Token},
     walk::{NoRing, Walked},
 };
-use futures_util::{FutureExt, future::LocalBoxFuture};
 use minor_protocol::{Key, Operation, RingArc, RingId, State};
 use std::{fmt, thread, time::Duration};
 use tokio::sync::{mpsc, oneshot};
@@ -48,7 +47,7 @@ pub struct Ring {
 }
 
 /// Something to be done on the router's thread.
-type Job = Box<dyn FnOnce(Router<HttpTransport>) -> LocalBoxFuture<'static, ()> + Send>;
+type Job = Box<dyn FnOnce(&Router<HttpTransport>) + Send>;
 
 /// The router's thread has ended.
 #[derive(Clone, Copy, Debug)]
@@ -147,7 +146,7 @@ async fn live(builder: Builder, seeds: Vec<String>, mut jobs: mpsc::UnboundedRec
     builder.max_rate.iter().for_each(|rate| router.set_max_rate(*rate));
     router.remember(&builder.known);
     while let Some(job) = jobs.recv().await {
-        drop(actix_rt::spawn(job(router.clone())));
+        job(&router);
     }
 }
 
@@ -255,7 +254,7 @@ impl Ring {
     where
         F: Future<Output = ()> + 'static,
     {
-        let job: Job = Box::new(|router| work(router).boxed_local());
+        let job: Job = Box::new(|router| drop(actix_rt::spawn(work(router.clone()))));
         self.jobs.send(job).map_err(|_| Ended)
     }
 }

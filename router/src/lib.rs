@@ -119,6 +119,7 @@
 //! Clocks are used for expiry and for the looks of stamps, never for safety. Storages may crash, forget their last moments,
 //! and come back; they are not believed to lie.
 
+pub mod asking;
 pub mod blocking;
 pub mod change;
 pub mod error;
@@ -127,6 +128,7 @@ pub mod get;
 pub mod handle;
 pub mod listing;
 pub mod look;
+mod many;
 pub mod moves;
 pub mod object;
 mod pace;

@@ -39,7 +39,7 @@ impl<T: Transport> Router<T> {
             // Somebody knew a newer arc: then that one's members are the ones to be seen.
             if self.arc_in_memory(key).is_some_and(|now| now == arc) {
                 copies.sort_by_key(|(member, _)| arc.members.iter().position(|m| m == member));
-                return Ok(Look { arc, copies });
+                return Ok(Look { arc: RingArc::clone(&arc), copies });
             }
             self.or_give_up(Again::Wiser, &mut tries).await.map_err(not_read)?;
         }

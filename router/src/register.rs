@@ -9,12 +9,12 @@ use crate::{
     get::{Get, Seen},
     router::Router,
     tally::Verdict,
-    transport::{Silence, Transport},
+    transport::{Inbox, Silence, Transport},
     tries::{Again, Count, Tries},
 };
 use futures_util::StreamExt;
 use minor_protocol::{
-    Ballot, Key, Operation, Reply, Request, RingArc, Stamp, State, StorageId,
+    Ballot, Key, Member, Operation, Reply, Request, RingArc, Stamp, State, StorageId,
     message::{Outcome, Proposed, Show, Shown, ShownContent},
     record::Header,
 };
@@ -47,23 +47,23 @@ impl<T: Transport> Router<T> {
         }
     }
 
-    async fn try_get(&self, key: &Key, arc: &RingArc, tries: &mut Tries) -> Tried<Option<State>> {
-        let asked = self.turn(arc.members.len());
-        let said = arc.members.iter().cloned().enumerate().map(|(n, member)| {
-            // One shows the value, the others that it is the same.
-            let show = if n == asked { Show::Whole } else { Show::Header };
-            (member, Request::Read { key: key.clone(), epoch: arc.epoch, show })
-        });
-        let mut answers = self.say_all(said);
-        let mut get = Get::of(arc.members.len());
-        let mut count = Count::of(arc);
-        while let Some((from, heard)) = answers.next().await {
-            count.hear(self, from, &heard);
-            match get.hear(from, heard.ok()) {
-                Verdict::Pending => {}
-                Verdict::OutOfReach => return Err(count.again(tries)),
-                Verdict::Reached => break,
-            }
+    /// One reading, in one epoch. What seldom happens in it is boxed: every reading would carry room for it otherwise.
+    async fn try_get(
+        &self,
+        key: &Key,
+        arc: &std::sync::Arc<RingArc>,
+        tries: &mut Tries,
+    ) -> Tried<Option<State>> {
+        let read = |_: &Member, before| {
+            // The first one shows the value, the others that it is the same.
+            let show = if before == 0 { Show::Whole } else { Show::Header };
+            Request::Read { key: key.clone(), epoch: arc.epoch, show }
+        };
+        let (mut get, mut count) = (Get::of(arc.members.len()), Count::of(arc));
+        let mut inbox = Inbox::default();
+        let majority = (arc.majority(), read);
+        if self.hear(&mut inbox, majority, &mut get, &mut count).await != Verdict::Reached {
+            return Err(count.again(tries));
         }
         let value_of = |seen: Shown| match seen.content {
             ShownContent::Whole(state) => Some(state),
@@ -77,22 +77,23 @@ impl<T: Transport> Router<T> {
                 match value_of(shown) {
                     Some(state) => Ok(Some(state)),
                     // The one who was asked for the value is not among the first: ask one who was.
-                    None => self.fetch(key, arc, ballot, &holders).await.map(Some),
+                    None => Box::pin(self.fetch(key, arc, ballot, &holders)).await.map(Some),
                 }
             }
             Seen::Help(shown, holders) => {
                 let ballot = shown.ballot;
                 let state = match value_of(shown) {
                     Some(state) => state,
-                    None => self.fetch(key, arc, ballot, &holders).await?,
+                    None => Box::pin(self.fetch(key, arc, ballot, &holders)).await?,
                 };
-                match self.have_accepted(key, arc, ballot, &state, &holders, None, tries).await {
+                let helped = self.have_accepted(key, arc, ballot, &state, &holders, None, tries);
+                match Box::pin(helped).await {
                     Ok(()) => Ok(Some(state)),
                     // A refusal would be repeated for ever by a dead router's promise: identity goes above it.
-                    Err(_) => self.identity_at(key, arc, tries).await,
+                    Err(_) => Box::pin(self.identity_at(key, arc, tries)).await,
                 }
             }
-            Seen::Unclear => self.identity_at(key, arc, tries).await,
+            Seen::Unclear => Box::pin(self.identity_at(key, arc, tries)).await,
         }
     }
 
@@ -121,7 +122,7 @@ impl<T: Transport> Router<T> {
     async fn identity_at(
         &self,
         key: &Key,
-        arc: &RingArc,
+        arc: &std::sync::Arc<RingArc>,
         tries: &mut Tries,
     ) -> Tried<Option<State>> {
         let mut change = None;
@@ -141,50 +142,36 @@ impl<T: Transport> Router<T> {
 
     /// Changes a key; what it comes to is true at some moment between the call and the return.
     pub async fn change(&self, key: &Key, operation: Operation) -> Result<Changed, NotChanged> {
+        self.change_on(key, operation, None).await
+    }
+
+    /// The same, when a first round may have been sent already.
+    pub(crate) async fn change_on(
+        &self,
+        key: &Key,
+        operation: Operation,
+        mut change: Option<Change>,
+    ) -> Result<Changed, NotChanged> {
         let mut tries = Tries::new(self.core.patience.operation_ms);
-        let mut change = None;
         let mut show = if operation == Operation::IDENTITY { Show::Whole } else { Show::Header };
         loop {
-            let maybe = change.as_ref().is_some_and(|c: &Change| c.may_be_applied);
-            let no = |why| {
-                let key = key.clone();
-                if maybe {
-                    NotChanged::Unknown { key, why }
-                } else {
-                    NotChanged::NotDone { key, why }
-                }
-            };
-            let arc = self.arc_around(key.position(), &mut tries).await.map_err(no)?;
+            let arc = self.arc_around(key.position(), &mut tries).await;
+            let arc = arc.map_err(|why| not_changed(key, &change, why))?;
             let tried = self.try_change(key, &arc, &operation, &mut change, show, &mut tries).await;
-            let maybe = change.as_ref().is_some_and(|c| c.may_be_applied);
-            let no = |why| {
-                let key = key.clone();
-                if maybe {
-                    NotChanged::Unknown { key, why }
-                } else {
-                    NotChanged::NotDone { key, why }
-                }
-            };
             match tried {
                 Ok(Ended::NeedValue) => show = Show::Whole,
-                Ok(Ended::Seen(outcome, header, _)) => {
-                    let alive = header.is_alive(self.now_ms());
-                    return match outcome {
-                        Outcome::Done => Ok(Changed::Done(done_stamp(&change, &header))),
-                        Outcome::Kept => Ok(Changed::Kept),
-                        Outcome::NotMet => Ok(Changed::NotMet(header.stamp().filter(|_| alive))),
-                        Outcome::Unknown => {
-                            Err(NotChanged::Unknown { key: key.clone(), why: Trouble::Forgotten })
-                        }
-                    };
+                Ok(seen) => return changed(key, change.map(|c| c.id), seen, self.now_ms()),
+                Err(again) => {
+                    let given_up = self.or_give_up(again, &mut tries).await;
+                    given_up.map_err(|why| not_changed(key, &change, why))?;
                 }
-                Err(again) => self.or_give_up(again, &mut tries).await.map_err(no)?,
             }
         }
     }
 
     /// Renews whatever is there at a new ballot, the whole round in this arc's epoch.
     pub(crate) async fn renew(&self, key: &Key, arc: &RingArc) -> Tried<()> {
+        let arc = &std::sync::Arc::new(arc.clone());
         let mut tries = Tries::new(self.core.patience.operation_ms);
         loop {
             let mut change = None;
@@ -207,7 +194,7 @@ impl<T: Transport> Router<T> {
     async fn try_change(
         &self,
         key: &Key,
-        arc: &RingArc,
+        arc: &std::sync::Arc<RingArc>,
         operation: &Operation,
         change: &mut Option<Change>,
         show: Show,
@@ -226,19 +213,12 @@ impl<T: Transport> Router<T> {
         if arc.members.len() == 1 {
             return self.change_in_one_step(key, arc, ballot, change, tries).await;
         }
-        let prepare = |member: &minor_protocol::Member| {
-            (member.clone(), Request::Prepare { key: key.clone(), ballot, show })
-        };
-        let mut answers = self.say_all(arc.members.iter().map(prepare));
-        let mut round = Prepare::of(arc.members.len());
-        let mut count = Count::of(arc);
-        while let Some((from, heard)) = answers.next().await {
-            count.hear(self, from, &heard);
-            match round.hear(from, heard.ok()) {
-                Verdict::Pending => {}
-                Verdict::OutOfReach => return Err(count.again(tries)),
-                Verdict::Reached => break,
-            }
+        let prepare = |_: &Member, _| Request::Prepare { key: key.clone(), ballot, show };
+        let (mut round, mut count) = (Prepare::of(arc.members.len()), Count::of(arc));
+        let mut inbox = Inbox::default();
+        let majority = (arc.majority(), prepare);
+        if self.hear(&mut inbox, majority, &mut round, &mut count).await != Verdict::Reached {
+            return Err(count.again(tries));
         }
         match round.decide(change, self.now_ms()) {
             Decision::NeedValue => Ok(Ended::NeedValue),
@@ -265,8 +245,12 @@ impl<T: Transport> Router<T> {
     }
 
     /// The epoch an accept is sent in, and to whom.
-    fn epoch_for_accept(&self, key: &Key, arc: &RingArc) -> (u64, RingArc) {
-        let arc = arc_for_accept(arc, self.arc_in_memory(key).as_ref()).clone();
+    fn epoch_for_accept(
+        &self,
+        key: &Key,
+        arc: &std::sync::Arc<RingArc>,
+    ) -> (u64, std::sync::Arc<RingArc>) {
+        let arc = arc_for_accept(std::sync::Arc::clone(arc), self.arc_in_memory(key));
         (arc.epoch, arc)
     }
 
@@ -285,32 +269,27 @@ impl<T: Transport> Router<T> {
         held: Option<Ballot>,
         tries: &mut Tries,
     ) -> Tried<()> {
-        let accept = |member: &minor_protocol::Member| {
+        let accept = |member: &Member, _| {
             let state = match held {
                 Some(held) if holders.contains(&member.storage) => Proposed::Held(held),
                 _ => Proposed::State(state.clone()),
             };
-            (member.clone(), Request::Accept { key: key.clone(), ballot, state })
+            Request::Accept { key: key.clone(), ballot, state }
         };
-        let mut answers = self.say_all(arc.members.iter().map(accept));
-        let mut vote = Accept::of(arc.members.len());
-        let mut count = Count::of(arc);
-        while let Some((from, heard)) = answers.next().await {
-            count.hear(self, from, &heard);
-            match vote.hear(heard.ok()) {
-                Verdict::Pending => {}
-                Verdict::OutOfReach if count.may_be_untouched() => {
-                    // If the rest says no as well, the change keeps its first try: nothing was applied.
-                    while let Some((from, heard)) = answers.next().await {
-                        count.hear(self, from, &heard);
-                    }
-                    return Err(count.again(tries));
-                }
-                Verdict::OutOfReach => return Err(count.again(tries)),
-                Verdict::Reached => return Ok(()),
+        let (mut vote, mut count) = (Accept::of(arc.members.len()), Count::of(arc));
+        let mut inbox = Inbox::default();
+        // All are to hold it, so all are asked; whoever is slow has it a little later.
+        let all = (arc.members.len(), accept);
+        if self.hear(&mut inbox, all, &mut vote, &mut count).await == Verdict::Reached {
+            return Ok(());
+        }
+        if count.may_be_untouched() {
+            // If the rest says no as well, the change keeps its first try: nothing was applied.
+            while let Some((place, heard)) = inbox.next().await {
+                count.hear(self, arc.members[place].storage, &heard);
             }
         }
-        unreachable!("a vote is decided when all have answered")
+        Err(count.again(tries))
     }
 
     async fn change_in_one_step(
@@ -330,14 +309,7 @@ impl<T: Transport> Router<T> {
         let mut count = Count::of(arc);
         count.hear(self, member.storage, &heard);
         match heard {
-            Ok(Ok(Reply::Changed { outcome, shown, .. })) => {
-                let (header, state) = match shown.map(|s| s.content) {
-                    Some(ShownContent::Whole(state)) => (state.header.clone(), Some(state)),
-                    Some(ShownContent::Header(header, _)) => (header, None),
-                    None => (Header::default(), None),
-                };
-                Ok(Ended::Seen(outcome, Box::new(header), state))
-            }
+            Ok(Ok(Reply::Changed { outcome, shown, .. })) => Ok(Ended::from_shown(outcome, shown)),
             Ok(Err(_)) | Err(Silence::NotAllowed(_)) => Err(count.again(tries)),
             Ok(Ok(_)) | Err(_) => {
                 change.may_be_applied = true;
@@ -349,15 +321,55 @@ impl<T: Transport> Router<T> {
 }
 
 /// What one round came to.
-enum Ended {
+pub(crate) enum Ended {
     /// The outcome, and what the key holds: its value too if it was shown.
     Seen(Outcome, Box<Header>, Option<State>),
     /// Another round, with values.
     NeedValue,
 }
 
-fn done_stamp(change: &Option<Change>, header: &Header) -> Stamp {
+impl Ended {
+    /// What the one-step change of an only member came to.
+    pub(crate) fn from_shown(outcome: Outcome, shown: Option<Shown>) -> Self {
+        let (header, state) = match shown.map(|s| s.content) {
+            Some(ShownContent::Whole(state)) => (state.header.clone(), Some(state)),
+            Some(ShownContent::Header(header, _)) => (header, None),
+            None => (Header::default(), None),
+        };
+        Self::Seen(outcome, Box::new(header), state)
+    }
+}
+
+/// What the change with this id has become, for whoever asked for it.
+pub(crate) fn changed(
+    key: &Key,
+    id: Option<Ballot>,
+    ended: Ended,
+    now_ms: u64,
+) -> Result<Changed, NotChanged> {
+    let Ended::Seen(outcome, header, _) = ended else {
+        unreachable!("a change that needs the value has not ended");
+    };
+    match outcome {
+        Outcome::Done => Ok(Changed::Done(done_stamp(id, &header))),
+        Outcome::Kept => Ok(Changed::Kept),
+        Outcome::NotMet => Ok(Changed::NotMet(header.stamp().filter(|_| header.is_alive(now_ms)))),
+        Outcome::Unknown => Err(NotChanged::Unknown { key: key.clone(), why: Trouble::Forgotten }),
+    }
+}
+
+/// That a change was given up: if a storage may have taken it, nobody knows what becomes of it.
+fn not_changed(key: &Key, change: &Option<Change>, why: Trouble) -> NotChanged {
+    let key = key.clone();
+    if change.as_ref().is_some_and(|change| change.may_be_applied) {
+        NotChanged::Unknown { key, why }
+    } else {
+        NotChanged::NotDone { key, why }
+    }
+}
+
+fn done_stamp(id: Option<Ballot>, header: &Header) -> Stamp {
     // Done now, the change is the last; done by an earlier round, it may have been followed by others.
-    let own = change.as_ref().map(|c| c.id).filter(|id| header.remembers(*id));
+    let own = id.filter(|id| header.remembers(*id));
     Stamp(own.or(header.recent.last().copied()).unwrap_or_default())
 }

@@ -15,7 +15,9 @@ pub struct RingMap {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Piece {
     span: Span,
-    arc: RingArc,
+    /// Whoever works with it holds on to it while the map changes.
+    /// Shared with the operations that look at it; between threads too, since the model explores worlds with rings in them.
+    arc: std::sync::Arc<RingArc>,
 }
 
 impl RingMap {
@@ -34,28 +36,42 @@ impl RingMap {
                 .flat_map(|Piece { span: held, arc }| {
                     held.without(*span)
                         .into_iter()
-                        .map(move |span| Piece { span, arc: arc.clone() })
+                        .map(move |span| Piece { span, arc: std::sync::Arc::clone(&arc) })
                 })
                 .collect();
         }
         let took = !new.is_empty();
-        self.pieces.extend(new.into_iter().map(|span| Piece { span, arc: arc.clone() }));
+        if took {
+            let arc = std::sync::Arc::new(arc.clone());
+            self.pieces.extend(
+                new.into_iter().map(|span| Piece { span, arc: std::sync::Arc::clone(&arc) }),
+            );
+        }
         self.pieces.sort_by_key(|piece| piece.span.to);
         took
     }
 
     /// The newest arc known for a place.
     pub fn arc_at(&self, place: Position) -> Option<&RingArc> {
+        self.piece_at(place).map(|piece| &*piece.arc)
+    }
+
+    /// The same, to hold on to while the map changes.
+    pub fn shared_arc_at(&self, place: Position) -> Option<std::sync::Arc<RingArc>> {
+        self.piece_at(place).map(|piece| std::sync::Arc::clone(&piece.arc))
+    }
+
+    fn piece_at(&self, place: Position) -> Option<&Piece> {
         // Sorted by their ends, the first piece that ends at or behind the place is the one that can hold it; over the top
         // that is the first of all.
         let next = self.pieces.partition_point(|piece| piece.span.to < place);
         let piece = self.pieces.get(next).or(self.pieces.first())?;
-        piece.span.holds(place).then_some(&piece.arc)
+        piece.span.holds(place).then_some(piece)
     }
 
     /// Forgets an arc that turned out not to be kept where it was thought to be.
     pub fn forget(&mut self, arc: &RingArc) {
-        self.pieces.retain(|piece| piece.arc != *arc);
+        self.pieces.retain(|piece| *piece.arc != *arc);
     }
 
     /// Forgets everything.
@@ -67,8 +83,8 @@ impl RingMap {
     pub fn arcs(&self) -> Vec<RingArc> {
         let mut arcs: Vec<RingArc> = vec![];
         for piece in &self.pieces {
-            if !arcs.contains(&piece.arc) {
-                arcs.push(piece.arc.clone());
+            if !arcs.contains(&*piece.arc) {
+                arcs.push(RingArc::clone(&piece.arc));
             }
         }
         arcs
@@ -85,12 +101,12 @@ impl RingMap {
 
     /// What is left of every arc by newer ones, in ring order.
     pub fn pieces(&self) -> impl Iterator<Item = (Span, &RingArc)> {
-        self.pieces.iter().map(|piece| (piece.span, &piece.arc))
+        self.pieces.iter().map(|piece| (piece.span, &*piece.arc))
     }
 
     /// An arc of which a newer one has taken a part, while nobody told what became of the rest.
     pub fn torn(&self) -> Option<&RingArc> {
-        self.pieces.iter().find(|piece| piece.span != piece.arc.span).map(|piece| &piece.arc)
+        self.pieces.iter().find(|piece| piece.span != piece.arc.span).map(|piece| &*piece.arc)
     }
 
     /// A place of which nothing is known: the first one behind a known arc, or any if nothing is known at all.

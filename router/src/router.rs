@@ -1,19 +1,27 @@
 //! A router: what it remembers, and the small things everything else is made of.
 
 use crate::{
+    asking::{Asking, Round, patience_ms},
     pace::Pace,
     ring::RingMap,
+    tally::Verdict,
     transport::{
-        Transport,
+        Inbox, Transport,
         lines::{Heard, Lines},
     },
+    tries::Count,
 };
-use futures_util::{FutureExt, future::LocalBoxFuture, stream::FuturesUnordered};
+use futures_util::{
+    Stream, StreamExt,
+    future::{Either, select},
+};
 use minor_protocol::{
     Ballot, HybridClock, Key, Member, Refusal, Request, RingArc, RingId, StorageId,
 };
 use std::{
+    borrow::Borrow,
     cell::{Cell, RefCell},
+    pin::pin,
     rc::Rc,
     time::Duration,
 };
@@ -43,9 +51,6 @@ impl<T> Clone for Router<T> {
         Self { core: Rc::clone(&self.core) }
     }
 }
-
-/// Answers of several storages, as they come.
-pub(crate) type Answers = FuturesUnordered<LocalBoxFuture<'static, (StorageId, Heard)>>;
 
 /// What all clones share.
 pub(crate) struct Core<T> {
@@ -142,8 +147,8 @@ impl<T: Transport> Router<T> {
         self.core.clock.borrow_mut().see(ballot.clock);
     }
 
-    pub(crate) fn arc_in_memory(&self, key: &Key) -> Option<RingArc> {
-        self.core.ring.borrow().arc_at(key.position()).cloned()
+    pub(crate) fn arc_in_memory(&self, key: &Key) -> Option<std::sync::Arc<RingArc>> {
+        self.core.ring.borrow().shared_arc_at(key.position())
     }
 
     /// Hears of an arc that somebody has adopted.
@@ -161,13 +166,67 @@ impl<T: Transport> Router<T> {
     }
 
     /// Says something to each of these, and gives the answers as they come.
-    pub(crate) fn say_all(&self, to: impl IntoIterator<Item = (Member, Request)>) -> Answers {
-        to.into_iter()
-            .map(|(member, request)| {
-                let heard = self.say(&member, request);
-                async move { (member.storage, heard.await) }.boxed_local()
-            })
-            .collect()
+    pub(crate) fn say_all<M: Borrow<Member>>(
+        &self,
+        to: impl IntoIterator<Item = (M, Request)>,
+    ) -> impl Stream<Item = (StorageId, Heard)> + Unpin {
+        let (inbox, mut asked) = (Inbox::default(), vec![]);
+        for (to, request) in to {
+            self.core.lines.say_into(&inbox, asked.len(), to.borrow(), request);
+            asked.push(to.borrow().storage);
+        }
+        inbox.map(move |(number, heard)| (asked[number], heard))
+    }
+
+    /// Asks as many of an arc's members as it takes, these many to begin with, and hears them until it is decided. A message
+    /// is made for a member, and for how many were asked before it.
+    pub(crate) async fn hear<R: Round>(
+        &self,
+        inbox: &mut Inbox,
+        (first, message): (usize, impl Fn(&Member, usize) -> Request),
+        round: &mut R,
+        count: &mut Count<'_>,
+    ) -> Verdict {
+        let arc = count.arc();
+        let paces = self.core.lines.pace(arc.members.iter().map(|member| member.storage));
+        let mut asking = Asking::of(first, &paces, self.turn(arc.members.len()));
+        let patience = Duration::from_millis(patience_ms(&paces));
+        let mut slow = Vec::with_capacity(arc.members.len());
+        let mut alarm = pin!(tokio::time::sleep(patience));
+        loop {
+            while let Some((place, before)) = asking.next() {
+                let member = &arc.members[place];
+                self.core.lines.say_into(inbox, place, member, message(member, before));
+                slow.push(member.storage);
+            }
+            let nothing_to_do =
+                asking.is_complete() && round.without_the_slow() == Verdict::Pending;
+            let heard = if nothing_to_do {
+                inbox.next().await
+            } else {
+                match select(inbox.next(), alarm.as_mut()).await {
+                    Either::Left((heard, _)) => heard,
+                    Either::Right(_) => {
+                        slow.iter().for_each(|slow| self.core.lines.doubt(*slow));
+                        if asking.is_complete() {
+                            return round.without_the_slow();
+                        }
+                        asking.late();
+                        alarm.as_mut().reset(tokio::time::Instant::now() + patience);
+                        continue;
+                    }
+                }
+            };
+            let (place, heard) = heard.expect("a round is decided when all have been heard");
+            let from = arc.members[place].storage;
+            slow.retain(|slow| *slow != from);
+            count.hear(self, from, &heard);
+            let said_yes = matches!(heard, Ok(Ok(_)));
+            match round.hear(from, heard.ok()) {
+                Verdict::Pending => asking.heard(said_yes),
+                decided => return decided,
+            }
+        }
     }
 
     /// Takes from an answer what it tells beside the answer itself: newer arcs, higher ballots, storages that lag.

@@ -43,6 +43,11 @@ impl Tally {
         self.ayes
     }
 
+    /// Whether all have been heard.
+    pub fn is_complete(self) -> bool {
+        self.ayes + self.noes == self.voters
+    }
+
     /// What it has come to.
     pub fn verdict(self) -> Verdict {
         let majority = self.voters / 2 + 1;

@@ -24,13 +24,14 @@ impl<T: Transport> Router<T> {
         &self,
         place: Position,
         tries: &mut Tries,
-    ) -> Result<RingArc, Trouble> {
+    ) -> Result<std::sync::Arc<RingArc>, Trouble> {
         self.core.rounds.set(self.core.rounds.get() + 1);
-        if let Some(arc) = self.core.ring.borrow().arc_at(place).cloned() {
+        if let Some(arc) = self.core.ring.borrow().shared_arc_at(place) {
             return Ok(arc);
         }
         loop {
-            match self.find(place).await {
+            // Boxed, as it seldom happens and is large.
+            match Box::pin(self.find(place)).await {
                 Ok(arc) => return Ok(arc),
                 Err(no_ring) if tries.over() || no_ring.is_for_good() => return Err(no_ring.into()),
                 Err(_) => {
@@ -59,7 +60,7 @@ impl<T: Transport> Router<T> {
                 if matches!(trouble, Trouble::NoMajority { .. }) && tries.tried.is_multiple_of(3) {
                     // Perhaps everybody who kept the arc is gone, and others keep it now.
                     // And if nobody of the ring has ever answered, perhaps there is none any more.
-                    if let Err(no_ring) = self.walk().await
+                    if let Err(no_ring) = Box::pin(self.walk()).await
                         && no_ring.is_for_good()
                         && self.core.lines.nobody_answered()
                     {
@@ -110,6 +111,10 @@ pub(crate) struct Count<'a> {
 impl<'a> Count<'a> {
     pub(crate) fn of(arc: &'a RingArc) -> Self {
         Self { arc, ayes: 0, wiser: false, never: 0, last: "silence".into(), full: None, closed: 0 }
+    }
+
+    pub(crate) fn arc(&self) -> &'a RingArc {
+        self.arc
     }
 
     pub(crate) fn hear<T: Transport>(

@@ -143,11 +143,11 @@ impl<T: Transport> Router<T> {
     }
 
     /// The arc of a place, walking only as far as it takes.
-    pub(crate) async fn find(&self, place: Position) -> Result<RingArc, NoRing> {
+    pub(crate) async fn find(&self, place: Position) -> Result<std::sync::Arc<RingArc>, NoRing> {
         let mut walk = self.begin();
         loop {
-            if let Some(arc) = self.core.ring.borrow().arc_at(place) {
-                return Ok(arc.clone());
+            if let Some(arc) = self.core.ring.borrow().shared_arc_at(place) {
+                return Ok(arc);
             }
             self.hop(&mut walk).await?;
         }

@@ -200,7 +200,8 @@ mod tests {
     fn the_cells_at_the_ends_of_a_span_are_counted_in_proportion() {
         let cells = Cells::new();
         for cell in 0..CELLS {
-            cells.nth(cell).tally = Tally { records: 100, tombstones: 10, bytes: 1_000, ..Tally::default() };
+            cells.nth(cell).tally =
+                Tally { records: 100, tombstones: 10, bytes: 1_000, ..Tally::default() };
         }
         assert_eq!(cells.about(Span::WHOLE), [409_600, 40_960, 4_096_000]);
         let half = span_of(7).places() as u64 / 2;

@@ -8,6 +8,10 @@ mod upkeep;
 use clap::Parser;
 use std::process::ExitCode;
 
+/// A batch is many small pieces, made and let go together: the system's allocator takes half as much time again.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// What is logged when `RUST_LOG` does not say. What strangers send is no event: actix-http would log every malformed request.
 const LOGGED: &str = "warn,actix_http=off";
 

@@ -1,17 +1,11 @@
-//! Many keys at once. They are begun together, so those that one storage keeps travel in a few large asks; each has an
+//! Many keys at once. They are handed over together, so those that one storage keeps travel in a few large asks; each has an
 //! outcome of its own.
 
-use super::{Ring, values};
-use crate::{
-    error::{NotGot, NotSet, Trouble},
-    register::Changed,
-};
-use futures_util::{StreamExt, stream};
-use minor_protocol::{Expect, Key, Operation, Stamp, State};
+use super::{Ended, Ring, values};
+use crate::error::{NotGot, NotSet, Trouble};
+use minor_protocol::{Expect, Key, Operation, Stamp};
 use serde::{Serialize, de::DeserializeOwned};
-
-/// Operations of one call that are under way at a time: two full asks to each of two storages.
-const AT_ONCE: usize = 4_000;
+use std::sync::Arc;
 
 impl Ring {
     /// Sets many values. The outcomes are in the order of the pairs.
@@ -22,19 +16,26 @@ impl Ring {
         let wishes = pairs.into_iter().map(|(key, value)| {
             let key = Key::new(key.as_ref())?;
             let wish = values::written(&key, &value)?;
-            Ok((key, Operation { expect: Expect::Anything, wish }))
+            let operation = Operation { expect: Expect::Anything, wish };
+            values::check(&key, &operation)?;
+            Ok((key, operation))
         });
-        let (ring, wishes): (Self, Vec<Result<_, NotSet>>) = (self.clone(), wishes.collect());
-        let keys: Vec<Option<Key>> =
-            wishes.iter().map(|wish| wish.as_ref().ok().map(|(key, _)| key.clone())).collect();
+        let (wishes, refused) = sorted(wishes);
+        let ring = self.clone();
         async move {
-            let ended = ring.change_many(wishes).await.into_iter().zip(keys);
-            let stamp = |(changed, key): (Result<_, _>, Option<Key>)| match (changed, key) {
-                (Ok(changed), Some(key)) => values::stamp(key, changed),
-                (Ok(_), None) => unreachable!("what has no key was not changed"),
-                (Err(why), _) => Err(why),
+            let keys: Vec<Key> = wishes.iter().map(|(key, _)| key.clone()).collect();
+            let changed = ring.run(|router| async move { router.change_many(&wishes).await }).await;
+            let ended = match changed {
+                Ok(changed) => {
+                    let stamp = |(changed, key): (Result<_, _>, _)| values::stamp(key, changed?);
+                    changed.into_iter().zip(keys).map(stamp).collect()
+                }
+                Err(Ended) => {
+                    let lost = |key| Err(NotSet::Unknown { key, why: Trouble::Ended });
+                    keys.into_iter().map(lost).collect()
+                }
             };
-            ended.map(stamp).collect()
+            together(ended, refused)
         }
     }
 
@@ -43,62 +44,66 @@ impl Ring {
         &self,
         keys: impl IntoIterator<Item = K>,
     ) -> impl Future<Output = Vec<Result<Option<V>, NotGot>>> + Send {
-        let keys: Vec<Result<Key, NotGot>> =
-            keys.into_iter().map(|key| Ok(Key::new(key.as_ref())?)).collect();
-        let ring = self.clone();
+        let (keys, refused) =
+            sorted(keys.into_iter().map(|key| Ok::<Key, NotGot>(Key::new(key.as_ref())?)));
+        let (ring, keys) = (self.clone(), Arc::new(keys));
         async move {
-            let read = ring.read_many(keys).await.into_iter();
-            let value = |read: Result<(Key, Option<State>), NotGot>| {
-                let (key, state) = read?;
-                state.map(|state| values::value_of(key, state)).transpose()
+            let asked = Arc::clone(&keys);
+            let read = ring.run(|router| async move { router.get_many(&asked).await }).await;
+            let ended = match read {
+                Ok(read) => {
+                    let value = |(state, key): (Result<Option<_>, _>, &Key)| match state? {
+                        Some(state) => values::value_of(key, state).map(Some),
+                        None => Ok(None),
+                    };
+                    read.into_iter().zip(keys.iter()).map(value).collect()
+                }
+                Err(Ended) => {
+                    let lost =
+                        |key: &Key| Err(NotGot::NotRead { key: key.clone(), why: Trouble::Ended });
+                    keys.iter().map(lost).collect()
+                }
             };
-            read.map(value).collect()
+            together(ended, refused)
         }
     }
+}
 
-    async fn change_many(
-        &self,
-        wishes: Vec<Result<(Key, Operation), NotSet>>,
-    ) -> Vec<Result<Changed, NotSet>> {
-        let lost = |wish: &Result<(Key, Operation), NotSet>| match wish {
-            Ok((key, _)) => Err(NotSet::Unknown { key: key.clone(), why: Trouble::Ended }),
-            Err(why) => Err(why.clone()),
-        };
-        let if_ended: Vec<_> = wishes.iter().map(lost).collect();
-        let changed = self.run(|router| {
-            let change = move |wish: Result<(Key, Operation), NotSet>| {
-                let router = router.clone();
-                async move {
-                    let (key, operation) = wish?;
-                    values::check(&key, &operation)?;
-                    Ok(router.change(&key, operation).await?)
-                }
-            };
-            stream::iter(wishes).map(change).buffered(AT_ONCE).collect::<Vec<_>>()
-        });
-        changed.await.unwrap_or(if_ended)
+/// Those that can be asked for, and those that cannot, each with its place among all.
+fn sorted<A, E>(all: impl Iterator<Item = Result<A, E>>) -> (Vec<A>, Vec<(usize, E)>) {
+    let (mut good, mut refused) = (Vec::with_capacity(all.size_hint().0), vec![]);
+    for (place, one) in all.enumerate() {
+        match one {
+            Ok(one) => good.push(one),
+            Err(why) => refused.push((place, why)),
+        }
     }
+    (good, refused)
+}
 
-    async fn read_many(
-        &self,
-        keys: Vec<Result<Key, NotGot>>,
-    ) -> Vec<Result<(Key, Option<State>), NotGot>> {
-        let lost = |key: &Result<Key, NotGot>| match key {
-            Ok(key) => Err(NotGot::NotRead { key: key.clone(), why: Trouble::Ended }),
-            Err(why) => Err(why.clone()),
-        };
-        let if_ended: Vec<_> = keys.iter().map(lost).collect();
-        let read = self.run(|router| {
-            let read = move |key: Result<Key, NotGot>| {
-                let router = router.clone();
-                async move {
-                    let key = key?;
-                    let state = router.get(&key).await?;
-                    Ok((key, state))
-                }
-            };
-            stream::iter(keys).map(read).buffered(AT_ONCE).collect::<Vec<_>>()
-        });
-        read.await.unwrap_or(if_ended)
+/// All outcomes in their order.
+fn together<A, E>(ended: Vec<Result<A, E>>, refused: Vec<(usize, E)>) -> Vec<Result<A, E>> {
+    if refused.is_empty() {
+        return ended;
+    }
+    let (mut ended, mut refused) = (ended.into_iter(), refused.into_iter().peekable());
+    let count = ended.len() + refused.len();
+    let next = |place| match refused.next_if(|(refused, _)| *refused == place) {
+        Some((_, why)) => Some(Err(why)),
+        None => ended.next(),
+    };
+    (0..count).map_while(next).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_refused_keeps_its_place() {
+        for all in [vec![], vec![Err('a')], vec![Ok(1), Err('a'), Err('b'), Ok(2)], vec![Ok(1)]] {
+            let (good, refused) = sorted(all.clone().into_iter());
+            assert_eq!(together(good.into_iter().map(Ok).collect(), refused), all);
+        }
     }
 }

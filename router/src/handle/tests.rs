@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::{NotGot, NotSet, PutOptions};
-use futures_util::stream;
+use futures_util::{FutureExt, stream};
 use minor_protocol::Expect;
 use std::{io, net::TcpListener};
 

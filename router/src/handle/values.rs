@@ -76,7 +76,7 @@ impl Ring {
     pub async fn get<V: DeserializeOwned>(&self, key: &str) -> Result<Option<V>, NotGot> {
         let key = Key::of_user(key)?;
         let value = self.value(key.clone()).await?;
-        value.map(|value| typed(key, value.content_type, &value.bytes)).transpose()
+        value.map(|value| typed(&key, value.content_type, &value.bytes)).transpose()
     }
 
     /// Deletes what is there. Says whether there was anything.
@@ -207,13 +207,16 @@ pub(super) fn stamp(key: Key, changed: Changed) -> Result<Stamp, NotSet> {
 }
 
 /// The value of this type that a record holds; of a large object, that is none.
-pub(super) fn value_of<V: DeserializeOwned>(key: Key, state: State) -> Result<V, NotGot> {
+pub(super) fn value_of<V: DeserializeOwned>(key: &Key, state: State) -> Result<V, NotGot> {
     let content_type = state.header.content.map(|content| content.content_type).unwrap_or_default();
     typed(key, content_type, &state.value)
 }
 
-fn typed<V: DeserializeOwned>(key: Key, content_type: String, bytes: &[u8]) -> Result<V, NotGot> {
-    let another = |why| NotGot::AnotherType { key, content_type: content_type.clone(), why };
+fn typed<V: DeserializeOwned>(key: &Key, content_type: String, bytes: &[u8]) -> Result<V, NotGot> {
+    let another = |why| {
+        let (key, content_type) = (key.clone(), content_type.clone());
+        NotGot::AnotherType { key, content_type, why }
+    };
     if content_type != CBOR {
         return Err(another(format!("only {CBOR} has a type; get its bytes")));
     }

@@ -209,11 +209,13 @@ impl<T: Transport> Router<T> {
         waiting.retain(|storage| !laggards.borrow().contains(storage));
         let mut vote = Tally::of(arc.members.len());
         (waiting.len()..arc.members.len()).for_each(|_| vote.no());
-        let asked = arc.members.iter().filter(|m| waiting.contains(&m.storage)).cloned();
-        let mut answers = self.say_all(asked.map(|member| {
+        let asked = arc.members.iter().filter(|m| waiting.contains(&m.storage));
+        let accept = |member| {
             let state = Proposed::State(state.clone());
             (member, Request::Accept { key: name.clone(), ballot, state })
-        }));
+        };
+        let said: Vec<_> = asked.map(accept).collect();
+        let mut answers = self.say_all(said);
         while let Some((from, heard)) = answers.next().await {
             self.take_in(arc, from, &heard);
             waiting.remove(&from);

@@ -3,7 +3,10 @@
 //! Alone, a request leaves at once. Under load, batches grow by themselves to as much as fits, and a storage makes a whole
 //! batch durable with one flush: that is all the pipelining there is.
 
-use super::{Silence, Transport};
+use super::{
+    Silence, Transport,
+    inbox::{Inbox, Tell},
+};
 use minor_protocol::{
     Answer, Answers, Ask, Member, Refusal, Request, RingId, StorageId, limits, message::Proposed,
 };
@@ -12,7 +15,7 @@ use std::{
     collections::{BTreeMap, VecDeque},
     rc::Rc,
 };
-use tokio::sync::oneshot;
+use tokio::time::{Duration, Instant};
 
 /// An answer of yes or no, or none.
 pub type Heard = Result<Answer, Silence>;
@@ -21,6 +24,18 @@ pub type Heard = Result<Answer, Silence>;
 const UNDER_WAY: usize = 2;
 /// Requests one line holds before it refuses more: so that a storage that hangs does not take the memory of its router.
 const WAITING: usize = 20_000;
+
+/// How long a storage that was slow or silent is not among the first to be asked.
+const DOUBT: Duration = Duration::from_secs(1);
+
+/// What is known of how a storage answers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Pace {
+    /// How long an ask lately took, in the mean.
+    pub us: u64,
+    /// It was slow or silent a moment ago.
+    pub is_doubted: bool,
+}
 
 /// The lines to all storages.
 pub struct Lines<T> {
@@ -38,12 +53,15 @@ struct Line {
     under_way: usize,
     /// The most starts heard of.
     starts: u64,
+    /// How long an ask lately took, in the mean.
+    us: u64,
+    doubted_until: Option<Instant>,
 }
 
 struct Waiting {
     request: Request,
     bytes: usize,
-    tell: oneshot::Sender<Heard>,
+    tell: Tell,
 }
 
 impl<T: Transport> Lines<T> {
@@ -88,15 +106,23 @@ impl<T: Transport> Lines<T> {
         to: &Member,
         request: Request,
     ) -> impl Future<Output = Heard> + use<T> {
-        let (tell, told) = oneshot::channel();
+        let inbox = Inbox::default();
+        self.say_into(&inbox, 0, to, request);
+        inbox.only()
+    }
+
+    /// Says one thing to a storage; its answer comes into this inbox, under this number.
+    pub fn say_into(self: &Rc<Self>, inbox: &Inbox, number: usize, to: &Member, request: Request) {
+        let tell = inbox.expect(number);
         let bytes = weight(&request);
         let start = {
             let mut lines = self.lines.borrow_mut();
             let line = lines.entry(to.storage).or_default();
-            line.address.clone_from(&to.address);
-            if line.waiting.len() < WAITING {
-                line.waiting.push_back(Waiting { request, bytes, tell });
+            if line.waiting.len() >= WAITING {
+                return tell.tell(Err(Silence::Unreachable("too much waits for it".into())));
             }
+            line.address.clone_from(&to.address);
+            line.waiting.push_back(Waiting { request, bytes, tell });
             let start = line.under_way < UNDER_WAY;
             line.under_way += usize::from(start);
             start
@@ -104,8 +130,22 @@ impl<T: Transport> Lines<T> {
         if start {
             tokio::task::spawn_local(Rc::clone(self).pump(to.storage));
         }
-        async move {
-            told.await.unwrap_or_else(|_| Err(Silence::Unreachable("too much waits for it".into())))
+    }
+
+    /// What is known of how these answer, for whom to ask first and how long to wait before others are asked as well.
+    pub fn pace(&self, of: impl Iterator<Item = StorageId>) -> Vec<Pace> {
+        let (lines, now) = (self.lines.borrow(), Instant::now());
+        let pace = |line: &Line| Pace {
+            us: line.us,
+            is_doubted: line.doubted_until.is_some_and(|until| now < until),
+        };
+        of.map(|storage| lines.get(&storage).map_or_else(Pace::default, pace)).collect()
+    }
+
+    /// A storage was slower than could be expected, or silent: for a while, others are asked first.
+    pub fn doubt(&self, storage: StorageId) {
+        if let Some(line) = self.lines.borrow_mut().get_mut(&storage) {
+            line.doubted_until = Some(Instant::now() + DOUBT);
         }
     }
 
@@ -132,7 +172,7 @@ impl<T: Transport> Lines<T> {
         tokio::task::yield_now().await;
         loop {
             let Some((address, ask, tells)) = self.gather(storage) else { return };
-            let count = ask.requests.len();
+            let (count, begun) = (ask.requests.len(), Instant::now());
             let heard = self.transport.ask(&address, ask).await;
             let heard = match heard {
                 Ok(answers) if answers.answers.len() != count => Err(Silence::Garbled(format!(
@@ -150,20 +190,26 @@ impl<T: Transport> Lines<T> {
                     if answers.storage == storage {
                         self.heard_starts(storage, answers.starts);
                     }
-                    // Whoever has stopped waiting need not be told.
-                    tells
-                        .into_iter()
-                        .zip(answers.answers)
-                        .for_each(|(tell, a)| drop(tell.send(Ok(a))));
+                    self.took(storage, begun.elapsed());
+                    tells.into_iter().zip(answers.answers).for_each(|(tell, a)| tell.tell(Ok(a)));
                 }
                 Err(silence) => {
-                    tells.into_iter().for_each(|tell| drop(tell.send(Err(silence.clone()))));
+                    self.doubt(storage);
+                    tells.into_iter().for_each(|tell| tell.tell(Err(silence.clone())));
                 }
             }
         }
     }
 
-    fn gather(&self, storage: StorageId) -> Option<(String, Ask, Vec<oneshot::Sender<Heard>>)> {
+    /// A storage answered an ask in this time.
+    fn took(&self, storage: StorageId, took: Duration) {
+        if let Some(line) = self.lines.borrow_mut().get_mut(&storage) {
+            let took = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+            line.us = (7 * line.us + took) / 8;
+        }
+    }
+
+    fn gather(&self, storage: StorageId) -> Option<(String, Ask, Vec<Tell>)> {
         let mut lines = self.lines.borrow_mut();
         let line = lines.get_mut(&storage)?;
         let (mut requests, mut tells, mut bytes) = (vec![], vec![], 0);

@@ -3,7 +3,10 @@
 //! Everything above this trait is the same over HTTP and in the simulation; time too comes from here.
 
 pub mod http;
+mod inbox;
 pub mod lines;
+
+pub use inbox::Inbox;
 
 use futures_util::future::LocalBoxFuture;
 use minor_protocol::{Answers, Ask};

@@ -2,10 +2,17 @@
 //!
 //! ```text
 //! cargo build --release -p minor-storage && cargo run --release -p sdht --example figures -- [--json] [--records N]
+//! cargo build --release -p minor-storage && cargo run --release -p sdht --example figures -- --peers [--runs 3] [--times N]
 //! ```
 //!
-//! Storages run as they come, so what is acknowledged is on the disk; values have 100 bytes. Where `etcd` or `redis-server`
-//! are to be compared with, measure them in the same hour on the same machine: this program does not start them.
+//! Storages run as they come, so what is acknowledged is on the disk; values have 100 bytes. With `--peers`, etcd (three
+//! members, loaded over gRPC: see `etcd.rs`), Redis that syncs every write, and a Redis Cluster of three (both loaded by
+//! `redis-benchmark`: see `peers.rs`) are started and measured in the same run, as far as Debian's packages `etcd-server`,
+//! `redis-server` and `redis-tools` are installed, and what is printed is ours beside theirs and the goal.
+
+mod compared;
+mod etcd;
+mod peers;
 
 use futures_util::{FutureExt, StreamExt, future::LocalBoxFuture, stream};
 use minor_protocol::{Answers, Ask, Key};
@@ -60,9 +67,14 @@ fn program() -> Result<PathBuf, Failed> {
     }
 }
 
-fn start(data: &Path) -> Result<Storage, Failed> {
+fn start(data: &Path, flags: &[&str]) -> Result<Storage, Failed> {
     let mut command = Command::new(program()?);
-    command.args(["-p", "0", "--data"]).arg(data).stdout(Stdio::null()).stderr(Stdio::piped());
+    command
+        .args(["-p", "0", "--data"])
+        .arg(data)
+        .args(flags)
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped());
     let mut child = command.spawn()?;
     let said = child.stderr.take().ok_or("stderr is piped")?;
     let mut storage = Storage { child, address: String::new() };
@@ -115,8 +127,14 @@ async fn timed<F: Future<Output = Result<(), Failed>>>(
     Ok(Figure { name, rate, p50_us: at(50), p99_us: at(99) })
 }
 
-async fn operations(ring: &Ring, copies: u8, figures: &mut Vec<Figure>) -> Result<(), Failed> {
-    for (at_once, times) in [(64, 40_000), (1, 2_000)] {
+/// So many operations 64 at a time, and one at a time.
+async fn operations(
+    ring: &Ring,
+    copies: u8,
+    times: [usize; 2],
+    figures: &mut Vec<Figure>,
+) -> Result<(), Failed> {
+    for (at_once, times) in [(64, times[0]), (1, times[1])] {
         let name = |what| format!("{what}, {copies} copies, {at_once} at a time");
         let set = |n| {
             let ring = ring.clone();
@@ -136,7 +154,12 @@ async fn operations(ring: &Ring, copies: u8, figures: &mut Vec<Figure>) -> Resul
 }
 
 /// By hundreds, eight hundreds at a time; the rate is that of keys.
-async fn many(ring: &Ring, copies: u8, figures: &mut Vec<Figure>) -> Result<(), Failed> {
+async fn many(
+    ring: &Ring,
+    copies: u8,
+    hundreds: usize,
+    figures: &mut Vec<Figure>,
+) -> Result<(), Failed> {
     let keys = |n: usize| (n * 100..(n + 1) * 100).map(key);
     let value = "v".repeat(97);
     let set = |n| {
@@ -159,8 +182,8 @@ async fn many(ring: &Ring, copies: u8, figures: &mut Vec<Figure>) -> Result<(), 
     };
     let name = |what| format!("{what} by hundreds, {copies} copies (keys)");
     for mut figure in [
-        timed(name("set_many"), 1_000, 8, set).await?,
-        timed(name("get_many"), 1_000, 8, get).await?,
+        timed(name("set_many"), hundreds, 8, set).await?,
+        timed(name("get_many"), hundreds, 8, get).await?,
     ] {
         figure.rate *= 100.0;
         figures.push(figure);
@@ -170,7 +193,7 @@ async fn many(ring: &Ring, copies: u8, figures: &mut Vec<Figure>) -> Result<(), 
 
 /// A ring of one storage is filled and a second one joins: half of the records move.
 async fn join(dir: &Path, records: usize) -> Result<Figure, Failed> {
-    let storages = [start(&dir.join("j0"))?, start(&dir.join("j1"))?];
+    let storages = [start(&dir.join("j0"), &[])?, start(&dir.join("j1"), &[])?];
     let ring = ring_of(&storages[..1], 1).await?;
     for n in 0..records / 1_000 {
         let pairs = (n * 1_000..(n + 1) * 1_000).map(|n| (key(n), "v".repeat(97)));
@@ -224,11 +247,19 @@ async fn hops(address: String) -> Result<(usize, f64, f64), Failed> {
 
 fn main() -> Result<(), Failed> {
     let words: Vec<String> = env::args().collect();
-    let records = words.iter().position(|word| word == "--records");
-    let records = records.and_then(|at| words.get(at + 1)?.parse().ok()).unwrap_or(200_000);
+    let number = |flag: &str, or: usize| {
+        let at = words.iter().position(|word| word == flag);
+        at.and_then(|at| words.get(at + 1)?.parse().ok()).unwrap_or(or)
+    };
+    let records = number("--records", 200_000);
+    let times = number("--times", 40_000);
+    let times = [times, times / 20];
     let dir = tempfile::tempdir()?;
+    if words.iter().any(|word| word == "--peers") {
+        return compared::print(dir.path(), number("--runs", 3), times);
+    }
     let start_some = |name: &str, count: usize| {
-        let start = |n| start(&dir.path().join(format!("{name}{n}")));
+        let start = |n| start(&dir.path().join(format!("{name}{n}")), &[]);
         (0..count).map(start).collect::<Result<Vec<_>, _>>()
     };
     let mut figures = vec![];
@@ -236,8 +267,8 @@ fn main() -> Result<(), Failed> {
         let storages = start_some(&format!("c{copies}-"), 3)?;
         pollster::block_on(async {
             let ring = ring_of(&storages, copies).await?;
-            operations(&ring, copies, &mut figures).await?;
-            many(&ring, copies, &mut figures).await
+            operations(&ring, copies, times, &mut figures).await?;
+            many(&ring, copies, times[0] / 40, &mut figures).await
         })?;
     }
     figures.push(pollster::block_on(join(dir.path(), records))?);
