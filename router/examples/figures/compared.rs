@@ -35,12 +35,12 @@ pub(crate) fn print(dir: &Path, runs: usize, times: [usize; 2]) -> Result<(), Fa
     let heads = ["ours", "theirs", "ratio", "goal"];
     let [ours, theirs, ratio, goal] = heads;
     println!("{:<4}{:<40}{ours:>10}  {:<26}{theirs:>10}{ratio:>8}{goal:>9}", "", "figure", "peer");
-    for (number, name, peer, goal) in GOALS {
-        let (ours, theirs) = (median(name), median(peer));
+    for (number, name, rival, goal) in GOALS {
+        let (ours, theirs) = (median(name), median(rival));
         let shown = |rate: Option<f64>| rate.map_or(String::new(), |rate| format!("{rate:.0}"));
         let ratio = ours.zip(theirs).map_or(String::new(), |(o, t)| format!("{:.2}", o / t));
         let (ours, theirs) = (shown(ours), shown(theirs));
-        println!("{number:<4}{name:<40}{ours:>10}  {peer:<26}{theirs:>10}{ratio:>8}{goal:>9}");
+        println!("{number:<4}{name:<40}{ours:>10}  {rival:<26}{theirs:>10}{ratio:>8}{goal:>9}");
     }
     Ok(())
 }

@@ -5,7 +5,7 @@
 //! protobuf of one or two fields. Connections are shared by all calls, eight to each member, as a program would do that
 //! wants the most; reads are linearizable, which is etcd's default.
 
-use crate::{Failed, Figure, key, peers::Server, timed};
+use crate::{Failed, Figure, key, peers::Rival, timed};
 use bytes::{BufMut, Bytes, BytesMut};
 use h2::client::SendRequest;
 use std::{path::Path, process::Command, time::Duration};
@@ -24,10 +24,10 @@ pub(crate) fn measure(dir: &Path, times: [usize; 2]) -> Result<Option<Vec<Figure
         let mut command = Command::new("etcd");
         command.arg("--name").arg(name(n)).arg("--data-dir").arg(dir.join(name(n)));
         command.args(["--listen-client-urls", &at(n), "--advertise-client-urls", &at(n)]);
-        let peer = at(n + 3);
-        command.args(["--listen-peer-urls", &peer, "--initial-advertise-peer-urls", &peer]);
+        let rival = at(n + 3);
+        command.args(["--listen-peer-urls", &rival, "--initial-advertise-peer-urls", &rival]);
         command.args(["--initial-cluster", &cluster.join(","), "--log-level", "error"]);
-        let Some(member) = Server::start(command)? else { return Ok(None) };
+        let Some(member) = Rival::start(command)? else { return Ok(None) };
         members.push(member);
     }
     actix_rt::Runtime::new()?.block_on(load(&ports[..3], times)).map(Some)

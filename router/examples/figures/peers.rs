@@ -14,11 +14,11 @@ use std::{
 };
 
 /// A server, killed when dropped.
-pub(crate) struct Server {
+pub(crate) struct Rival {
     child: Child,
 }
 
-impl Server {
+impl Rival {
     /// Starts it; none if there is no such program.
     pub(crate) fn start(mut command: Command) -> Result<Option<Self>, Failed> {
         match command.stdout(Stdio::null()).stderr(Stdio::null()).spawn() {
@@ -32,7 +32,7 @@ impl Server {
     }
 }
 
-impl Drop for Server {
+impl Drop for Rival {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
@@ -51,8 +51,8 @@ pub(crate) type Rates = Vec<(String, f64)>;
 
 /// All peers, once.
 pub(crate) fn measure(dir: &Path, times: [usize; 2]) -> Result<Rates, Failed> {
-    let named = |peer: &str, figures: Vec<Figure>| -> Rates {
-        figures.into_iter().map(|f| (format!("{peer}: {}", f.name), f.rate)).collect()
+    let named = |rival: &str, figures: Vec<Figure>| -> Rates {
+        figures.into_iter().map(|f| (format!("{rival}: {}", f.name), f.rate)).collect()
     };
     let etcd = etcd::measure(dir, times)?.unwrap_or_default();
     let mut rates = named("etcd", etcd);
@@ -79,8 +79,8 @@ fn redis(dir: &Path, times: usize, cluster: bool) -> Result<Rates, Failed> {
         if cluster {
             command.args(["--cluster-enabled", "yes"]);
         }
-        let Some(server) = Server::start(command)? else { return Ok(vec![]) };
-        servers.push(server);
+        let Some(rival) = Rival::start(command)? else { return Ok(vec![]) };
+        servers.push(rival);
         wait_for(*port)?;
     }
     if cluster {
@@ -101,9 +101,9 @@ fn redis(dir: &Path, times: usize, cluster: bool) -> Result<Rates, Failed> {
     let rate = |line: &str| {
         let mut fields = line.split(',').map(|field| field.trim_matches('"'));
         let what = fields.next()?.to_lowercase();
-        let peer = if cluster { "Redis Cluster" } else { "Redis always" };
+        let rival = if cluster { "Redis Cluster" } else { "Redis always" };
         let rate = fields.next()?.parse().ok()?;
-        ["set", "get"].contains(&what.as_str()).then(|| (format!("{peer}: {what}"), rate))
+        ["set", "get"].contains(&what.as_str()).then(|| (format!("{rival}: {what}"), rate))
     };
     Ok(said.lines().filter_map(rate).collect())
 }
