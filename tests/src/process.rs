@@ -184,6 +184,16 @@ impl Process {
         self.end();
     }
 
+    /// Lets it do nothing, and answer nothing, until it is resumed.
+    pub fn pause(&self) {
+        self.signal(Signal::STOP);
+    }
+
+    /// Lets it go on after a pause.
+    pub fn resume(&self) {
+        self.signal(Signal::CONT);
+    }
+
     /// Asks it to stop as a service manager does, and waits until it has.
     pub fn terminate(&mut self) -> Ended {
         self.signal(Signal::TERM);

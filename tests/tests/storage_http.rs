@@ -122,6 +122,14 @@ fn a_key_is_any_text_of_1_to_1024_bytes_percent_decoded_once() {
 }
 
 #[test]
+fn the_router_s_own_keys_are_not_written_by_people() {
+    let (_dir, storage) = fresh();
+    let refused = storage.call(&Call::put("/v1/kv/%00mine", "v"));
+    assert_eq!(refused.status, 400, "{refused:?}");
+    assert_eq!(storage.call(&Call::get("/v1/kv/%00mine")).status, 404);
+}
+
+#[test]
 fn a_value_is_any_bytes_up_to_64_kib() {
     let (_dir, storage) = fresh();
     let all: Vec<u8> = (0..VALUE_LIMIT).map(|n| (n * 7 + n / 256) as u8).collect();
