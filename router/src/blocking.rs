@@ -14,12 +14,20 @@
 use crate::{
     error::{NotConnected, NotGot, NotSet},
     handle::{self, Builder, Value},
-    moves::{NotMoved, Preview, Progress, Wanted},
+    moves::{Loss, NotMoved, Preview, Progress, Wanted},
+    object::PIECE_BYTES,
+    put_options::PutOptions,
     walk::{NoRing, Walked},
 };
+use bytes::{Buf, Bytes};
 use minor_protocol::{Expect, Key, Position, RingArc, Stamp, message::PlainRecords};
 use pollster::block_on;
 use serde::{Serialize, de::DeserializeOwned};
+use std::{
+    io::{self, Read},
+    ops::RangeBounds,
+    time::Duration,
+};
 
 /// A ring, as [`crate::Ring`] is one.
 #[derive(Clone, Debug)]
@@ -73,6 +81,14 @@ impl Ring {
         block_on(self.0.set_if(key, value, expect))
     }
 
+    /// As [`crate::Ring::set_with`].
+    pub fn set_with<V>(&self, key: &str, value: &V, options: &PutOptions) -> Result<Stamp, NotSet>
+    where
+        V: Serialize + Sync + ?Sized,
+    {
+        block_on(self.0.set_with(key, value, options))
+    }
+
     /// As [`crate::Ring::get`].
     pub fn get<V: DeserializeOwned>(&self, key: &str) -> Result<Option<V>, NotGot> {
         block_on(self.0.get(key))
@@ -96,6 +112,61 @@ impl Ring {
         bytes: Vec<u8>,
     ) -> Result<Stamp, NotSet> {
         block_on(self.0.put_bytes(key, content_type, bytes))
+    }
+
+    /// As [`crate::Ring::put_with`].
+    pub fn put_with(
+        &self,
+        key: &str,
+        bytes: Vec<u8>,
+        options: &PutOptions,
+    ) -> Result<Stamp, NotSet> {
+        block_on(self.0.put_with(key, bytes, options))
+    }
+
+    /// As [`crate::Ring::put_stream`], of all that a reader gives.
+    ///
+    /// ```no_run
+    /// # fn example(ring: sdht::blocking::Ring) -> Result<(), Box<dyn std::error::Error>> {
+    /// use std::{fs::File, io};
+    /// ring.put_stream("film", File::open("film.webm")?, &sdht::PutOptions::new())?;
+    /// let mut film = ring.get_stream("film", ..)?.ok_or("it was just put")?;
+    /// io::copy(&mut film, &mut File::create("copy.webm")?)?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn put_stream(
+        &self,
+        key: &str,
+        mut source: impl Read,
+        options: &PutOptions,
+    ) -> Result<Stamp, NotSet> {
+        let mut upload = self.0.upload(Key::of_user(key)?, options)?;
+        let mut bytes = vec![0; PIECE_BYTES];
+        while !upload.has_failed() {
+            match source.read(&mut bytes) {
+                Ok(0) => break,
+                Ok(count) => block_on(upload.write(&bytes[..count])),
+                Err(why) if why.kind() == io::ErrorKind::Interrupted => {}
+                Err(why) => return block_on(upload.fail(&why)),
+            }
+        }
+        block_on(upload.finish())
+    }
+
+    /// As [`crate::Ring::get_stream`].
+    pub fn get_stream(
+        &self,
+        key: &str,
+        range: impl RangeBounds<u64>,
+    ) -> Result<Option<Object>, NotGot> {
+        let object = block_on(self.0.get_stream(key, range))?;
+        Ok(object.map(|object| Object { object, bytes: Bytes::new() }))
+    }
+
+    /// As [`crate::Ring::sweep_orphans`].
+    pub fn sweep_orphans(&self, age: Duration) -> Result<usize, NotGot> {
+        block_on(self.0.sweep_orphans(age))
     }
 
     /// As [`crate::Ring::get_bytes`].
@@ -165,6 +236,20 @@ impl Ring {
         Moving(self.0.balance())
     }
 
+    /// As [`crate::Ring::evict`].
+    pub fn evict<A: Into<String>>(
+        &self,
+        addresses: impl IntoIterator<Item = A>,
+        loss: Loss,
+    ) -> Moving {
+        Moving(self.0.evict(addresses, loss))
+    }
+
+    /// As [`crate::Ring::purge`].
+    pub fn purge<A: Into<String>>(&self, also: impl IntoIterator<Item = A>) -> Moving {
+        Moving(self.0.purge(also))
+    }
+
     /// As [`crate::Ring::plan`].
     pub fn plan(&self, wanted: Wanted) -> Result<Preview, NotMoved> {
         block_on(self.0.plan(wanted))
@@ -173,6 +258,34 @@ impl Ring {
     /// As [`crate::Ring::repair`].
     pub fn repair(&self) -> Moving {
         Moving(self.0.repair())
+    }
+}
+
+/// A value as it is read: a reader of its bytes. An error of the ring comes out of it as the source of an [`io::Error`].
+#[derive(Debug)]
+pub struct Object {
+    object: handle::Object,
+    bytes: Bytes,
+}
+
+impl Object {
+    /// What is known of it.
+    pub fn about(&self) -> &handle::Object {
+        &self.object
+    }
+}
+
+impl Read for Object {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        if self.bytes.is_empty() {
+            match block_on(self.object.next()) {
+                Some(next) => self.bytes = next.map_err(io::Error::other)?,
+                None => return Ok(0),
+            }
+        }
+        let count = self.bytes.len().min(into.len());
+        self.bytes.copy_to_slice(&mut into[..count]);
+        Ok(count)
     }
 }
 

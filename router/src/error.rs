@@ -52,6 +52,23 @@ pub enum NotSet {
         /// How long it may be.
         most: usize,
     },
+    /// Not done: that content type is the router's own.
+    #[error(
+        "key '{key}' was not set: {} is what the headers of large objects are",
+        crate::object::OBJECT
+    )]
+    Reserved {
+        /// The key.
+        key: Key,
+    },
+    /// Not done: what was to be put could not be read to its end. What was there is whole.
+    #[error("what was to be put under key '{key}' could not be read to its end: {why}")]
+    Unread {
+        /// The key.
+        key: Key,
+        /// What its reader says.
+        why: String,
+    },
     /// Not done: what was expected of the key is not so. This is the stamp of the value that is there, if there is one.
     #[error("key '{key}' is not as expected: {}", found.map_or("there is no value".into(), |stamp| format!("its value is of stamp {}", stamp.0)))]
     NotMet {
@@ -104,6 +121,32 @@ pub enum NotGot {
         key: Key,
         /// What stood in the way.
         why: Trouble,
+    },
+    /// It is longer than what is handed over in one piece: read it as a stream.
+    #[error(
+        "key '{key}' holds {bytes} bytes, and at most {most} are read at once: read it as a stream"
+    )]
+    TooLong {
+        /// The key.
+        key: Key,
+        /// How long it is.
+        bytes: u64,
+        /// How much is read at once.
+        most: u64,
+    },
+    /// It was set or deleted while it was read: what was handed over is the beginning of what was there before.
+    #[error("key '{key}' was changed while it was read: read it again from its beginning")]
+    Replaced {
+        /// The key.
+        key: Key,
+    },
+    /// The large object there is not whole. What was handed over of it must not be believed.
+    #[error("the large object under key '{key}' is damaged: {why}")]
+    Damaged {
+        /// The key.
+        key: Key,
+        /// What is wrong with it.
+        why: String,
     },
     /// The keys of a part of the ring could not be listed.
     #[error("the keys of {span} could not be listed: {why}")]
@@ -188,6 +231,12 @@ pub enum Trouble {
     /// The router's own thread has ended: a fault of its own, or the process is ending.
     #[error("the router has ended")]
     Ended,
+    /// A large object took so long that its pieces might be taken for orphans.
+    #[error("it took more than {hours} hours")]
+    TooSlow {
+        /// How long it may take.
+        hours: u64,
+    },
     /// The disks are full.
     #[error("the disk of storage {0} is nearly full")]
     Full(StorageId),
@@ -221,7 +270,11 @@ impl NotGot {
     pub fn is_retryable(&self) -> bool {
         match self {
             Self::NotRead { why, .. } | Self::NotListed { why, .. } => why.is_retryable(),
-            Self::NoKey(_) | Self::AnotherType { .. } => false,
+            Self::Replaced { .. } => true,
+            Self::NoKey(_)
+            | Self::AnotherType { .. }
+            | Self::TooLong { .. }
+            | Self::Damaged { .. } => false,
         }
     }
 }
@@ -231,8 +284,9 @@ impl NotMoved {
     pub fn is_retryable(&self) -> bool {
         match self {
             Self::NoRing(no_ring) => no_ring.is_retryable(),
-            Self::Silent { .. } | Self::Stuck { .. } => true,
-            Self::NoGoal(_) | Self::Refused { .. } | Self::Uneven(_) | Self::Ended => false,
+            Self::Silent { .. } | Self::Stuck { .. } | Self::NoMajority(_) => true,
+            Self::NoGoal(_) | Self::Refused { .. } | Self::Uneven(_) => false,
+            Self::Alive { .. } | Self::Unknown { .. } | Self::Ended => false,
         }
     }
 }
@@ -261,7 +315,11 @@ impl Trouble {
         match self {
             Self::NoRing(no_ring) => no_ring.is_retryable(),
             Self::NoMajority { .. } | Self::Contention { .. } => true,
-            Self::NotAllowed { .. } | Self::Forgotten | Self::Full(_) | Self::Ended => false,
+            Self::NotAllowed { .. }
+            | Self::Forgotten
+            | Self::TooSlow { .. }
+            | Self::Full(_)
+            | Self::Ended => false,
         }
     }
 }

@@ -16,10 +16,12 @@
 
 mod many;
 mod moving;
+mod object;
 mod stream;
 mod values;
 
 pub use moving::Moving;
+pub use object::Object;
 pub use stream::Keys;
 pub use values::Value;
 
@@ -171,7 +173,8 @@ impl Ring {
         Builder::default()
     }
 
-    /// Reads a key's state as the ring keeps it, linearizably; none if there is no value.
+    /// Reads a key's state as the ring keeps it, linearizably; none if there is no value. Of a large object that is its
+    /// header.
     pub async fn read(&self, key: Key) -> Result<Option<State>, NotGot> {
         let name = key.clone();
         let read = self.run(move |router| async move { router.get(&key).await }).await;
@@ -181,7 +184,8 @@ impl Ring {
         }
     }
 
-    /// Changes a key by any operation there is.
+    /// Changes a key by any operation there is. The pieces of a large object that was there are left to
+    /// [`sweep_orphans`](Self::sweep_orphans).
     pub async fn change(&self, key: Key, operation: Operation) -> Result<Changed, NotSet> {
         values::check(&key, &operation)?;
         let name = key.clone();

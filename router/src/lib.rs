@@ -99,6 +99,12 @@
 //! show the same tombstone it is swept: each drops it and from then on refuses, in that arc, every ballot up to it. No
 //! clock decides, and nothing has to wait for a grace period.
 //!
+//! # Large objects
+//!
+//! A record holds up to 64 KiB. What is longer is cut into pieces, each a record of its own at a place of its own, and the
+//! key's record names them. The pieces go first, and the key changes last, so a large object is there as a whole or not at
+//! all ([`object`]).
+//!
 //! # Silence
 //!
 //! A storage answers yes, or no with its reason, or not at all, and these are three things: a no means that nothing was done;
@@ -122,10 +128,12 @@ pub mod handle;
 pub mod listing;
 pub mod look;
 pub mod moves;
+pub mod object;
 mod pace;
 pub mod plan;
 mod process_wide;
 pub mod proposal;
+mod put_options;
 pub mod register;
 pub mod ring;
 pub mod router;
@@ -138,10 +146,11 @@ pub mod walk;
 use minor_protocol::mutant;
 
 pub use error::{NotConnected, NotGot, NotSet, Trouble};
-pub use handle::{Builder, Keys, Moving, Ring, Value};
+pub use handle::{Builder, Keys, Moving, Object, Ring, Value};
 pub use minor_protocol::{Expect, Key, Position, RingArc, Stamp, StorageId};
-pub use moves::{Moved, NotMoved, Preview, Progress, Synced, Wanted};
+pub use moves::{Loss, Lost, Moved, Mute, NotMoved, Preview, Progress, Purged, Synced, Wanted};
 pub use plan::even::Load;
 pub use process_wide::{delete, get, join, remove, set};
+pub use put_options::PutOptions;
 pub use transport::http::Token;
 pub use walk::NoRing;

@@ -10,14 +10,18 @@
 
 mod balance;
 mod decide;
+mod evict;
 mod preview;
 mod progress;
+mod purge;
 mod repair;
 mod weigh;
 
 pub(crate) use decide::note;
+pub use evict::{Loss, Lost, Mute};
 pub use preview::{Moved, Preview, Wanted};
 pub use progress::{Progress, Synced};
+pub use purge::Purged;
 
 use crate::{
     plan::{First, Goal, NoGoal, Step, even::Load},
@@ -68,6 +72,24 @@ pub enum NotMoved {
         .0.member.address, .0.bytes, .0.percent()
     )]
     Uneven(Box<Load>),
+    /// Too many storages are silent. Nothing was changed.
+    #[error(
+        "{}. Start them again; or name all of them as dead, and accept the loss of what only they kept",
+        .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+    )]
+    NoMajority(Vec<Mute>),
+    /// Who was called dead answers. Nothing was changed.
+    #[error("the storage at {address} answers: it is not dead, and can leave like any other")]
+    Alive {
+        /// Where.
+        address: String,
+    },
+    /// Nobody in the ring listens there. Nothing was changed.
+    #[error("no storage of the ring has the address {address}")]
+    Unknown {
+        /// Where.
+        address: String,
+    },
     /// A step made no progress for too long.
     #[error(
         "the arc {arc} is stuck: {why}. Everything is served as before; try again when that is mended."

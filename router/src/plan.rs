@@ -58,9 +58,6 @@ pub enum NoGoal {
     /// It would keep nothing.
     #[error("the last storage of a ring cannot leave it: nobody would keep its data")]
     LastStorage,
-    /// It is not there.
-    #[error("storage {0} is not in the ring")]
-    NotInRing(StorageId),
 }
 
 impl Goal {

@@ -9,7 +9,7 @@ use crate::{
     get::{Get, Seen},
     router::Router,
     tally::Verdict,
-    transport::Transport,
+    transport::{Silence, Transport},
     tries::{Again, Count, Tries},
 };
 use futures_util::StreamExt;
@@ -349,7 +349,7 @@ impl<T: Transport> Router<T> {
                 };
                 Ok(Ended::Seen(outcome, Box::new(header), state))
             }
-            Ok(Err(_)) => Err(count.again(tries)),
+            Ok(Err(_)) | Err(Silence::NotAllowed(_)) => Err(count.again(tries)),
             Ok(Ok(_)) | Err(_) => {
                 change.may_be_applied = true;
                 change.id = id;

@@ -87,6 +87,11 @@ impl<T: Transport> Router<T> {
         self.core.pace.set_rate(bytes_per_s);
     }
 
+    /// From now on it asks at these addresses too.
+    pub(crate) fn know_of(&self, addresses: &[String]) {
+        self.core.seeds.borrow_mut().extend(addresses.iter().cloned());
+    }
+
     /// The ring it talks to, once it knows.
     pub fn ring_id(&self) -> Option<RingId> {
         self.core.lines.ring()

@@ -58,7 +58,13 @@ impl<T: Transport> Router<T> {
             Again::Later(trouble) => {
                 if matches!(trouble, Trouble::NoMajority { .. }) && tries.tried.is_multiple_of(3) {
                     // Perhaps everybody who kept the arc is gone, and others keep it now.
-                    let _ = self.walk().await;
+                    // And if nobody of the ring has ever answered, perhaps there is none any more.
+                    if let Err(no_ring) = self.walk().await
+                        && no_ring.is_for_good()
+                        && self.core.lines.nobody_answered()
+                    {
+                        return Err(no_ring.into());
+                    }
                 }
                 self.pause(tries.tried).await;
                 Ok(())

@@ -130,6 +130,14 @@ impl<T: Transport> Router<T> {
         Ok(Walked { hops: walk.hops, arcs })
     }
 
+    /// The same, whether or not the ring closes: who answers and what they show.
+    pub(crate) async fn ask_everybody(&self) -> Vec<Hop> {
+        let mut walk = self.begin();
+        while self.hop(&mut walk).await.is_ok() {}
+        self.teach_those_who_lag(&walk, &self.arcs());
+        walk.hops
+    }
+
     fn begin(&self) -> Walk {
         Walk::new(self.core.ring.borrow().addresses(), self.core.seeds.borrow().clone())
     }
@@ -215,6 +223,11 @@ impl<T: Transport> Router<T> {
 
     /// Teaches storages that lag, and tells them their neighbours where they know others. Nobody waits for it.
     fn mend(&self, walk: &Walk, arcs: &[RingArc]) {
+        self.teach_those_who_lag(walk, arcs);
+        self.rewire(walk, arcs);
+    }
+
+    fn teach_those_who_lag(&self, walk: &Walk, arcs: &[RingArc]) {
         for hello in walk.hops.iter().filter_map(|hop| hop.hello.as_ref()) {
             let lags = |arc: &&RingArc| {
                 hello.kept.iter().any(|k| k.arc.epoch < arc.epoch && k.arc.span.overlaps(arc.span))
@@ -224,6 +237,9 @@ impl<T: Transport> Router<T> {
                 drop(self.say(&hello.member, Request::Learn { arcs: newer }));
             }
         }
+    }
+
+    fn rewire(&self, walk: &Walk, arcs: &[RingArc]) {
         let places: Vec<&Member> = arcs.iter().map(RingArc::first).collect();
         for (n, member) in places.iter().enumerate() {
             let seen = |m: &Member| walk.seen.get(&m.storage).cloned();

@@ -78,23 +78,23 @@ impl Cells {
         (0..CELLS).filter(is_touched)
     }
 
-    /// Records and bytes of a span, the cells at its ends counted in proportion.
-    pub(crate) fn about(&self, span: Span) -> (u64, u64) {
+    /// Records, tombstones and bytes of a span, the cells at its ends counted in proportion.
+    pub(crate) fn about(&self, span: Span) -> [u64; 3] {
         let share = |cell: usize| {
             let whole = span_of(cell);
             let outside: u128 = whole.without(span).into_iter().map(Span::places).sum();
             1.0 - outside as f64 / whole.places() as f64
         };
-        let (mut records, mut bytes) = (0.0, 0.0);
+        let mut sums = [0.0; 3];
         for cell in self.in_use() {
             let tally = self.nth(cell).tally;
             if tally.records > 0 {
                 let share = share(cell);
-                records += tally.records as f64 * share;
-                bytes += tally.bytes as f64 * share;
+                let counts = [tally.records, tally.tombstones, tally.bytes];
+                sums.iter_mut().zip(counts).for_each(|(sum, n)| *sum += n as f64 * share);
             }
         }
-        (records.round() as u64, bytes.round() as u64)
+        sums.map(|sum| sum.round() as u64)
     }
 
     /// The tally of everything.

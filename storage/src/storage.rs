@@ -224,6 +224,7 @@ impl Storage {
                 self.accept_decree(&arc, ballot, &decree, now_ms, due)
             }
             Request::Learn { arcs } => self.learn(&arcs, due),
+            Request::Restart { restart } => self.restart(&restart, due),
             Request::Hello => Ok(Reply::Hello(Box::new(self.hello(due)))),
             Request::Found { ring, copies } => self.found(ring, copies, due),
             Request::Enter { ring, plain } => self.enter(ring, plain, due),

@@ -1,6 +1,6 @@
 //! The proofs: what is claimed of a storage is shown with real processes, real sockets and real disks.
 //!
-//! [`process`] starts, kills and restarts storages, [`http`] speaks to them without hiding a byte, [`chance`] draws what must
+//! [`process`] starts, kills and restarts storages, [`http`] speaks to them without hiding a byte, [`command`] is the terminal of a person who types `sdht`, [`chance`] draws what must
 //! look like chance and yet can be drawn again, [`history`] judges whether one register can have answered so. What is proved
 //! stands in `tests/`, one file per matter.
 //!
@@ -16,6 +16,7 @@
 //! A test that cannot run here says so and passes: see [`skip`] and [`skip_but_in_ci`].
 
 pub mod chance;
+pub mod command;
 pub mod history;
 pub mod http;
 pub mod process;

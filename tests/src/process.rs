@@ -275,29 +275,32 @@ impl Stderr {
     }
 }
 
-/// The program under test, built in this test's own profile.
+/// The storage under test, built in this test's own profile.
 pub fn program() -> &'static Path {
     static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
-    PROGRAM.get_or_init(|| {
-        // This test lies in TARGET/PROFILE/deps.
-        let test = env::current_exe().expect("a test knows where it lies");
-        let place = test.ancestors().nth(2).expect("a test lies in a target directory");
-        let profile = match place.file_name().and_then(|name| name.to_str()) {
-            Some("debug") => "dev",
-            Some(profile) => profile,
-            None => panic!("{} is in no target directory", test.display()),
-        };
-        let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-        let built = Command::new(cargo)
-            .args(["build", "--quiet", "-p", "minor-storage", "--bin", "minor-storage"])
-            .args(["--profile", profile, "--target-dir"])
-            .arg(place.parent().expect("a profile's directory lies in the target directory"))
-            .current_dir(env!("CARGO_MANIFEST_DIR"))
-            .status()
-            .expect("cargo runs");
-        assert!(built.success(), "minor-storage could not be built");
-        place.join("minor-storage")
-    })
+    PROGRAM.get_or_init(|| built("minor-storage", "minor-storage"))
+}
+
+/// A program of a package, built in this test's own profile.
+pub(crate) fn built(package: &str, program: &str) -> PathBuf {
+    // This test lies in TARGET/PROFILE/deps.
+    let test = env::current_exe().expect("a test knows where it lies");
+    let place = test.ancestors().nth(2).expect("a test lies in a target directory");
+    let profile = match place.file_name().and_then(|name| name.to_str()) {
+        Some("debug") => "dev",
+        Some(profile) => profile,
+        None => panic!("{} is in no target directory", test.display()),
+    };
+    let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let built = Command::new(cargo)
+        .args(["build", "--quiet", "-p", package, "--bin", program])
+        .args(["--profile", profile, "--target-dir"])
+        .arg(place.parent().expect("a profile's directory lies in the target directory"))
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .status()
+        .expect("cargo runs");
+    assert!(built.success(), "{program} could not be built");
+    place.join(program)
 }
 
 /// Lets this process and its children open as many files as they may, for tests with a thousand connections.

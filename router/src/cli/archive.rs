@@ -33,8 +33,6 @@ const ARCHIVE: &str = "sdht";
 const VERSION: u32 = 1;
 /// Bytes of a piece.
 pub(crate) const PIECE: usize = 64 << 10;
-/// Bytes of a value that is believed to fit in memory.
-const MOST: u64 = 1 << 30;
 
 /// Why a stream could not be read to its end.
 #[derive(Debug, thiserror::Error)]
@@ -50,25 +48,34 @@ pub(crate) struct Writer<W> {
     to: W,
     crc: crc32fast::Hasher,
     values: u64,
+    /// Bytes of the value under way that are still to come.
+    left: u64,
 }
 
 impl<W: Write> Writer<W> {
     pub(crate) fn new(to: W) -> io::Result<Self> {
-        let mut writer = Self { to, crc: crc32fast::Hasher::new(), values: 0 };
+        let mut writer = Self { to, crc: crc32fast::Hasher::new(), values: 0, left: 0 };
         writer.item(&Item::Head { archive: ARCHIVE.into(), version: VERSION })?;
         Ok(writer)
     }
 
-    pub(crate) fn value(&mut self, about: About, bytes: &[u8]) -> io::Result<()> {
-        assert_eq!(about.length, bytes.len() as u64, "the length is that of the bytes");
-        self.item(&Item::Value(about))?;
-        bytes.chunks(PIECE).try_for_each(|piece| self.item(&Item::Piece(piece.to_vec())))?;
+    /// Begins a value; its bytes follow.
+    pub(crate) fn value(&mut self, about: About) -> io::Result<()> {
+        assert_eq!(self.left, 0, "the value before is whole");
+        self.left = about.length;
         self.values += 1;
-        Ok(())
+        self.item(&Item::Value(about))
+    }
+
+    /// Some bytes of the value, in their order.
+    pub(crate) fn bytes(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.left = self.left.checked_sub(bytes.len() as u64).expect("no more than was announced");
+        bytes.chunks(PIECE).try_for_each(|piece| self.item(&Item::Piece(piece.to_vec())))
     }
 
     /// Without it, nobody takes the stream for whole.
     pub(crate) fn end(mut self) -> io::Result<u64> {
+        assert_eq!(self.left, 0, "the last value is whole");
         let crc = self.crc.clone().finalize();
         self.item(&Item::End { values: self.values, crc })?;
         self.to.flush()?;
@@ -87,12 +94,13 @@ pub(crate) struct Reader<R> {
     from: Hashing<R>,
     item: u64,
     values: u64,
+    left: u64,
 }
 
 impl<R: Read> Reader<R> {
     pub(crate) fn new(from: R) -> Result<Self, NoArchive> {
         let from = Hashing { from, crc: crc32fast::Hasher::new() };
-        let mut reader = Self { from, item: 0, values: 0 };
+        let mut reader = Self { from, item: 0, values: 0, left: 0 };
         match reader.item()? {
             Item::Head { archive, version } if archive == ARCHIVE && version == VERSION => {
                 Ok(reader)
@@ -104,37 +112,41 @@ impl<R: Read> Reader<R> {
         }
     }
 
-    /// The next value; none at the end of a stream that is whole.
-    pub(crate) fn next(&mut self) -> Result<Option<(About, Vec<u8>)>, NoArchive> {
+    /// The next value; none at the end of a stream that is whole. The bytes of the one before must have been taken.
+    pub(crate) fn value(&mut self) -> Result<Option<About>, NoArchive> {
+        assert_eq!(self.left, 0, "the value before was taken");
         let expected = self.from.crc.clone().finalize();
-        let about = match self.item()? {
-            Item::Value(about) => about,
+        match self.item()? {
+            Item::Value(about) => {
+                self.left = about.length;
+                self.values += 1;
+                Ok(Some(about))
+            }
             Item::End { values, crc } if (values, crc) == (self.values, expected) => {
-                return match self.from.read(&mut [0])? {
+                match self.from.read(&mut [0])? {
                     0 => Ok(None),
                     _ => Err(self.malformed("something follows the end")),
-                };
+                }
             }
-            Item::End { .. } => {
-                return Err(self.malformed("the end does not fit what came before it"));
-            }
-            Item::Head { .. } | Item::Piece(_) => return Err(self.malformed("it is out of place")),
+            Item::End { .. } => Err(self.malformed("the end does not fit what came before it")),
+            Item::Head { .. } | Item::Piece(_) => Err(self.malformed("it is out of place")),
+        }
+    }
+
+    /// The next bytes of the value; none when that was all.
+    pub(crate) fn bytes(&mut self) -> Result<Option<Vec<u8>>, NoArchive> {
+        if self.left == 0 {
+            return Ok(None);
+        }
+        let Item::Piece(piece) = self.item()? else {
+            return Err(self.malformed("a piece of a value is missing"));
         };
-        if about.length > MOST {
-            return Err(self.malformed(format!("a value of {} bytes", about.length)));
+        match self.left.checked_sub(piece.len() as u64) {
+            Some(left) if left < self.left => self.left = left,
+            Some(_) => return Err(self.malformed("an empty piece")),
+            None => return Err(self.malformed("a value is longer than it should be")),
         }
-        let mut bytes = vec![];
-        while (bytes.len() as u64) < about.length {
-            match self.item()? {
-                Item::Piece(piece) if !piece.is_empty() => bytes.extend_from_slice(&piece),
-                _ => return Err(self.malformed("a piece of a value is missing")),
-            }
-        }
-        if bytes.len() as u64 != about.length {
-            return Err(self.malformed("a value is longer than it should be"));
-        }
-        self.values += 1;
-        Ok(Some((about, bytes)))
+        Ok(Some(piece))
     }
 
     fn item(&mut self) -> Result<Item, NoArchive> {
@@ -186,7 +198,10 @@ mod tests {
     fn archive() -> Vec<u8> {
         let mut stream = vec![];
         let mut writer = Writer::new(&mut stream).unwrap();
-        values().into_iter().for_each(|(about, bytes)| writer.value(about, &bytes).unwrap());
+        for (about, bytes) in values() {
+            writer.value(about).unwrap();
+            writer.bytes(&bytes).unwrap();
+        }
         assert_eq!(writer.end().unwrap(), 5);
         stream
     }
@@ -194,8 +209,12 @@ mod tests {
     fn read(stream: &[u8]) -> Result<Vec<(About, Vec<u8>)>, NoArchive> {
         let mut reader = Reader::new(stream)?;
         let mut values = vec![];
-        while let Some(value) = reader.next()? {
-            values.push(value);
+        while let Some(about) = reader.value()? {
+            let mut value = vec![];
+            while let Some(bytes) = reader.bytes()? {
+                value.extend(bytes);
+            }
+            values.push((about, value));
         }
         Ok(values)
     }

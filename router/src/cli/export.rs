@@ -32,7 +32,7 @@ pub(crate) struct Export {
     output: Option<PathBuf>,
 }
 
-/// Values read at the same time.
+/// Values opened at the same time.
 const AT_ONCE: usize = 64;
 
 impl Export {
@@ -51,32 +51,36 @@ impl Export {
             None => why.into(),
         };
         let mut writer = Writer::new(BufWriter::new(to)).map_err(failed)?;
-        let value = |key: Result<sdht::Key, NotGot>| {
+        let open = |key: Result<sdht::Key, NotGot>| {
             let ring = ring.clone();
             async move {
                 let key = key?;
-                let found = ring.get_bytes(key.as_str()).await?;
-                Ok::<_, NotGot>((key, found))
+                let object = ring.get_stream(key.as_str(), ..).await?;
+                Ok::<_, NotGot>((key, object))
             }
         };
-        let mut values = ring.keys("").map(value).buffered(AT_ONCE);
+        let mut objects = ring.keys("").map(open).buffered(AT_ONCE);
         let (mut line, mut keys, mut bytes) = (Line::new(console, "export"), 0, 0);
-        while let Some(value) = values.next().await {
+        while let Some(object) = objects.next().await {
             // What has gone since it was listed is gone.
-            let (key, Some(found)) = value? else { continue };
+            let (key, Some(mut object)) = object? else { continue };
             let about = About {
                 key: key.into(),
-                content_type: found.content_type,
-                expires_ms: found.expires_ms,
-                length: found.bytes.len() as u64,
+                content_type: object.content_type.clone(),
+                expires_ms: object.expires_ms,
+                length: object.bytes,
             };
+            writer.value(about).map_err(failed)?;
+            while let Some(piece) = object.next().await {
+                let piece = piece?;
+                writer.bytes(&piece).map_err(failed)?;
+                bytes += piece.len() as u64;
+                line.show(format_args!("{keys} keys, {}", indicatif::BinaryBytes(bytes)));
+            }
             keys += 1;
-            bytes += about.length;
-            writer.value(about, &found.bytes).map_err(failed)?;
-            line.show(format_args!("{keys} keys, {}", indicatif::BinaryBytes(bytes)));
         }
         writer.end().map_err(failed)?;
-        line.end();
+        drop(line);
         if console.json && self.output.is_some() {
             return console.object(json!({ "keys": keys, "bytes": bytes }));
         }

@@ -155,6 +155,7 @@ impl From<NotSet> for Fail {
         let (code, next) = match &why {
             NotSet::NoKey(_) => (Code::Usage, None),
             NotSet::NotMet { .. } => (Code::NotMet, None),
+            NotSet::Reserved { .. } => (Code::Usage, None),
             NotSet::NotDone { why, .. } => (Code::from(why), next_after(why)),
             NotSet::Unknown { .. } => (Code::Unknown, None),
             _ => (Code::Other, None),
@@ -167,6 +168,9 @@ impl From<NotGot> for Fail {
     fn from(why: NotGot) -> Self {
         let (code, next) = match &why {
             NotGot::NoKey(_) => (Code::Usage, None),
+            NotGot::TooLong { .. } => {
+                (Code::Other, Some("Write it to a file: -o FILE, without --json.".into()))
+            }
             NotGot::NotRead { why, .. } | NotGot::NotListed { why, .. } => {
                 (Code::from(why), next_after(why))
             }
@@ -189,8 +193,49 @@ impl From<NotMoved> for Fail {
                 Self::new(Code::NotAllowed, what).next(GIVE_TOKEN)
             }
             NotMoved::Silent { .. } => Self::other(what).next("Start it, and say the same again."),
+            NotMoved::NoMajority(_) => Self::new(Code::NoMajority, what).next(
+                "Start them again; or, if they never come back: sdht remove ADDR ... --dead --accept-loss",
+            ),
+            NotMoved::Alive { ref address } => {
+                let next = format!("Let it hand over what it keeps: sdht remove {address}");
+                Self::new(Code::NotMet, what).next(next)
+            }
+            NotMoved::Unknown { .. } => {
+                Self::new(Code::NotFound, what).next("'sdht status' shows who is in the ring.")
+            }
             NotMoved::Stuck { .. } => Self::other(what).next(SEE_STATUS),
             _ => Self::other(what),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use minor_protocol::{Key, Span};
+
+    #[test]
+    fn each_end_of_a_change_has_its_own_code() {
+        let key = || Key::new("k").unwrap();
+        let of = |why: NotSet| Fail::from(why).code as u8;
+        let few = || Trouble::NoMajority {
+            span: Span::WHOLE,
+            heard: 1,
+            of: 3,
+            tried_ms: 10,
+            last: String::new(),
+        };
+        assert_eq!(of(NotSet::NotMet { key: key(), found: None }), 4);
+        assert_eq!(of(NotSet::NotDone { key: key(), why: few() }), 5);
+        assert_eq!(of(NotSet::Unknown { key: key(), why: few() }), 6);
+        let closed = Trouble::NotAllowed { last: "401".into() };
+        assert_eq!(of(NotSet::NotDone { key: key(), why: closed }), 7);
+    }
+
+    #[test]
+    fn a_closed_pipe_is_no_failure() {
+        let fail = Fail::from(io::Error::from(io::ErrorKind::BrokenPipe));
+        assert_eq!((fail.code, fail.what.as_str()), (Code::Ok, ""));
+        assert_eq!(Fail::from(io::Error::other("full")).code, Code::Other);
     }
 }

@@ -4,13 +4,15 @@ use super::{
     Ended,
     console::Console,
     fail::{Code, Fail},
+    progress::Line,
     value,
 };
 use clap::Args;
-use sdht::Value;
+use indicatif::BinaryBytes;
+use sdht::Object;
 use std::{
-    fs,
-    io::{self, IsTerminal},
+    fs::File,
+    io::{self, IsTerminal, Write},
     path::{Path, PathBuf},
 };
 
@@ -33,40 +35,49 @@ pub(crate) struct Get {
 impl Get {
     pub(crate) async fn run(&self, console: &Console) -> Ended {
         let ring = console.ring().await?;
-        let Some(found) = ring.get_bytes(&self.key).await? else {
-            return Err(Fail::new(Code::NotFound, format!("key '{}' has no value", self.key)));
-        };
+        let absent = || Fail::new(Code::NotFound, format!("key '{}' has no value", self.key));
         let file = self.output.as_deref().filter(|path| *path != Path::new("-"));
-        if let Some(path) = file {
-            fs::write(path, &found.bytes)
-                .map_err(|why| Fail::other(format!("{}: {why}", path.display())))?;
-            return if console.json {
-                console.object(value::about(&self.key, &found))
-            } else {
-                Ok(())
-            };
-        }
-        if console.json {
+        if console.json && file.is_none() {
+            let found = ring.get_bytes(&self.key).await?.ok_or_else(absent)?;
             return console.object(value::shown(&self.key, &found));
         }
-        self.write_out(console, &found)
+        let mut object = ring.get_stream(&self.key, ..).await?.ok_or_else(absent)?;
+        let Some(path) = file else { return self.write_out(console, object).await };
+        let failed = |why: io::Error| Fail::other(format!("{}: {why}", path.display()));
+        let mut to = File::create(path).map_err(failed)?;
+        let mut line = Line::new(console, format!("get {}", self.key));
+        let mut written = 0;
+        while let Some(bytes) = object.next().await {
+            let bytes = bytes
+                .map_err(|why| Fail::from(why).next(format!("{} is not whole.", path.display())))?;
+            to.write_all(&bytes).map_err(failed)?;
+            written += bytes.len() as u64;
+            line.part(written as f64 / object.bytes as f64);
+            line.show(BinaryBytes(written));
+        }
+        drop(line);
+        if console.json { console.object(value::about(&self.key, &object)) } else { Ok(()) }
     }
 
-    fn write_out(&self, console: &Console, found: &Value) -> Ended {
-        let on_a_terminal = io::stdout().is_terminal();
-        let is_text = value::is_text(&found.bytes);
-        if on_a_terminal && !is_text && self.output.is_none() {
-            let what = format!(
-                "key '{}' has {} bytes of {}, which are no text for a terminal",
-                self.key,
-                found.bytes.len(),
-                found.content_type
-            );
-            return Err(Fail::other(what).next("Write them to a file with -o FILE, show them with --json, or force them with -o -."));
+    async fn write_out(&self, console: &Console, mut object: Object) -> Ended {
+        let on_a_terminal = io::stdout().is_terminal() && self.output.is_none();
+        let mut last = None;
+        while let Some(bytes) = object.next().await {
+            let bytes = bytes?;
+            if on_a_terminal && !value::is_text(&bytes) {
+                let what = format!(
+                    "key '{}' has {} bytes of {}, which are no text for a terminal",
+                    self.key, object.bytes, object.content_type
+                );
+                return Err(Fail::other(what).next(
+                    "Write them to a file with -o FILE, show them with --json, or force them with -o -.",
+                ));
+            }
+            last = bytes.last().copied();
+            console.write(&bytes)?;
         }
-        console.write(&found.bytes)?;
         // The prompt stands on a line of its own.
-        if on_a_terminal && is_text && !found.bytes.ends_with(b"\n") {
+        if on_a_terminal && last.is_some_and(|last| last != b'\n') {
             console.write(b"\n")?;
         }
         Ok(())

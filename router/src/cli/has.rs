@@ -23,7 +23,7 @@ pub(crate) struct Has {
 impl Has {
     pub(crate) async fn run(&self, console: &Console) -> Ended {
         let ring = console.ring().await?;
-        let Some(found) = ring.get_bytes(&self.key).await? else {
+        let Some(found) = ring.get_stream(&self.key, 0..0).await? else {
             let what = format!("key '{}' has no value", self.key);
             return Err(Fail::new(
                 Code::NotFound,

@@ -2,15 +2,16 @@
 
 use super::{
     Ended,
-    archive::{About, NoArchive, Reader},
+    archive::{About, NoArchive, PIECE, Reader},
     console::Console,
     fail::Fail,
     progress::Line,
+    value,
 };
 use clap::Args;
 use futures_util::{StreamExt, stream};
 use minor_protocol::{Expect, Key, Operation, Wish};
-use sdht::{NotSet, Ring};
+use sdht::{NotSet, PutOptions, Ring};
 use serde_json::json;
 use std::{
     fs::File,
@@ -60,7 +61,7 @@ impl Import {
                 }
             }
         }
-        line.end();
+        drop(line);
         if console.json {
             return console.object(json!({ "keys": keys, "bytes": bytes }));
         }
@@ -68,37 +69,70 @@ impl Import {
     }
 }
 
-type Taken = Result<(About, Vec<u8>), NoArchive>;
+/// A value, and its bytes as they come.
+struct Incoming {
+    about: About,
+    pieces: mpsc::Receiver<Result<Vec<u8>, NoArchive>>,
+}
 
-/// Reads on a thread that may wait, a few values ahead.
-fn read(file: Option<&Path>) -> Result<mpsc::Receiver<Taken>, Fail> {
+/// Reads on a thread that may wait, a few values ahead and of each a few pieces.
+fn read(file: Option<&Path>) -> Result<mpsc::Receiver<Result<Incoming, NoArchive>>, Fail> {
     let from: Box<dyn Read + Send> = match file {
         Some(path) => Box::new(
             File::open(path).map_err(|why| Fail::other(format!("{}: {why}", path.display())))?,
         ),
         None => Box::new(io::stdin()),
     };
-    let (send, values) = mpsc::channel(AT_ONCE);
+    let (send, values) = mpsc::channel(1);
     thread::spawn(move || {
-        let mut reader = match Reader::new(BufReader::new(from)) {
-            Ok(reader) => reader,
-            Err(why) => return drop(send.blocking_send(Err(why))),
-        };
-        while let Some(value) = reader.next().transpose() {
-            let is_last = value.is_err();
-            if send.blocking_send(value).is_err() || is_last {
-                return;
-            }
+        if let Err(why) = read_all(from, &send) {
+            drop(send.blocking_send(Err(why)));
         }
     });
     Ok(values)
 }
 
-async fn set(ring: Ring, value: Taken) -> Result<u64, Fail> {
-    let (About { key, content_type, expires_ms, length }, value) =
-        value.map_err(|why| Fail::other(why.to_string()))?;
-    let key = Key::new(key).map_err(NotSet::from)?;
-    let wish = Wish::Set { content_type, expires_ms, value };
-    ring.change(key, Operation { expect: Expect::Anything, wish }).await?;
+fn read_all(
+    from: Box<dyn Read>,
+    values: &mpsc::Sender<Result<Incoming, NoArchive>>,
+) -> Result<(), NoArchive> {
+    let mut reader = Reader::new(BufReader::new(from))?;
+    while let Some(about) = reader.value()? {
+        let (send, pieces) = mpsc::channel(2);
+        if values.blocking_send(Ok(Incoming { about, pieces })).is_err() {
+            return Ok(());
+        }
+        while let Some(piece) = reader.bytes().transpose() {
+            let cut = piece.as_ref().err().map(ToString::to_string);
+            // Whoever has given up this value has given up them all.
+            if send.blocking_send(piece).is_err() || cut.is_some() {
+                return Ok(());
+            }
+        }
+    }
+    Ok(())
+}
+
+async fn set(ring: Ring, value: Result<Incoming, NoArchive>) -> Result<u64, Fail> {
+    let not_read = |why: NoArchive| Fail::other(why.to_string());
+    let Incoming { about, mut pieces } = value.map_err(not_read)?;
+    let About { key, content_type, expires_ms, length } = about;
+    if length <= PIECE as u64 {
+        let mut value = vec![];
+        while let Some(piece) = pieces.recv().await {
+            value.extend(piece.map_err(not_read)?);
+        }
+        let key = Key::new(key).map_err(NotSet::from)?;
+        let wish = Wish::Set { content_type, expires_ms, value };
+        ring.change(key, Operation { expect: Expect::Anything, wish }).await?;
+        return Ok(length);
+    }
+    let mut options = PutOptions::new().content_type(content_type);
+    if let Some(end) = expires_ms {
+        options = options.time_to_live(value::until(end));
+    }
+    let pieces = stream::poll_fn(move |cx| pieces.poll_recv(cx));
+    let pieces = pieces.map(|piece| piece.map_err(io::Error::other));
+    ring.put_stream(&key, pieces, &options).await?;
     Ok(length)
 }

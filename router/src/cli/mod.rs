@@ -31,6 +31,7 @@ mod man;
 mod memory;
 mod preview;
 mod progress;
+mod purge;
 mod remove;
 mod repair;
 mod set;
@@ -130,6 +131,7 @@ enum Verb {
     Copies(copies::Copies),
     Balance(balance::Balance),
     Repair(repair::Repair),
+    Purge(purge::Purge),
     Export(export::Export),
     Import(import::Import),
     Lab(lab::Lab),
@@ -162,6 +164,7 @@ impl Verb {
             Self::Copies(verb) => verb.run(console).await,
             Self::Balance(verb) => verb.run(console).await,
             Self::Repair(verb) => verb.run(console).await,
+            Self::Purge(verb) => verb.run(console).await,
             Self::Export(verb) => verb.run(console).await,
             Self::Import(verb) => verb.run(console).await,
             Self::Lab(verb) => verb.run(console).await,
@@ -182,6 +185,7 @@ impl Verb {
             | Self::Remove(_)
             | Self::Copies(_)
             | Self::Balance(_)
+            | Self::Purge(_)
             | Self::Repair(_)
             | Self::Import(_) => Some(format!(
                 "Everything is served as before. The same again goes on from here: sdht {again}"

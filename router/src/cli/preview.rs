@@ -24,7 +24,7 @@ pub(crate) async fn show(console: &Console, ring: &Ring, wanted: Wanted) -> Ende
         ]);
     }
     if !preview.moves.is_empty() {
-        console.print(rows)?;
+        console.print(table::text(&rows))?;
     }
     let of_all = 100.0 * preview.bytes() as f64 / preview.bytes_total.max(1) as f64;
     console.print(format_args!(

@@ -1,8 +1,8 @@
 //! How something long goes, for whoever waits: a bar on a terminal, else one line every ten seconds.
 
-use super::{Ended, console::Console, table};
+use super::{console::Console, fail::Fail, table};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use sdht::{Moving, Progress, Synced};
+use sdht::{Lost, Moving, Progress, Synced};
 use std::{
     fmt::Display,
     io::{self, IsTerminal},
@@ -35,7 +35,7 @@ impl<'a> Line<'a> {
     }
 
     /// The part that is done, of one; from then on there is a bar.
-    fn part(&self, share: f64) {
+    pub(crate) fn part(&self, share: f64) {
         if self.bar.length().is_none() {
             let style = "{prefix}: {bar:30} {percent} % {msg} ({elapsed}, {eta} to go)";
             let style = ProgressStyle::with_template(style);
@@ -55,15 +55,18 @@ impl<'a> Line<'a> {
             self.console.say(format_args!("{}: {now}", self.what));
         }
     }
+}
 
-    /// It is over; the line goes.
-    pub(crate) fn end(self) {
+/// It is over, or was stopped: the line goes.
+impl Drop for Line<'_> {
+    fn drop(&mut self) {
         self.bar.finish_and_clear();
     }
 }
 
-/// Waits for the end of a change of the ring, and shows how it goes.
-pub(crate) async fn follow(console: &Console, what: &str, mut moving: Moving) -> Ended {
+/// Waits for the end of a change of the ring, and shows how it goes. Says how many records were dropped that did
+/// not belong.
+pub(crate) async fn follow(console: &Console, what: &str, mut moving: Moving) -> Result<u64, Fail> {
     let (mut line, mut far) = (Line::new(console, what), Far::default());
     while let Some(progress) = moving.next().await {
         match progress {
@@ -72,12 +75,30 @@ pub(crate) async fn follow(console: &Console, what: &str, mut moving: Moving) ->
             Progress::Step(_, left) => far.step(left),
             Progress::Synced(synced) => far.synced(synced),
             Progress::Weighed(load) => log::info!("{load:?}"),
+            Progress::Lost(lost) => console.say(what_is_lost(&lost)),
+            Progress::Purged(purged) => {
+                far.purged += purged.records;
+                log::info!("{purged:?}");
+            }
         }
         line.part(far.share());
         line.show(&far);
     }
-    line.end();
-    Ok(moving.await?)
+    drop(line);
+    moving.await?;
+    Ok(far.purged)
+}
+
+fn what_is_lost(lost: &Lost) -> String {
+    let kept_by: Vec<&str> = lost.kept_by.iter().map(|member| &*member.address).collect();
+    match &kept_by[..] {
+        [] => format!("All that {} held is lost.", lost.span),
+        by => format!(
+            "{} goes on with what {} held: what was written last may be missing.",
+            lost.span,
+            by.join(" and ")
+        ),
+    }
 }
 
 /// How far a change has come.
@@ -91,6 +112,8 @@ struct Far {
     /// What was copied in those gone through before.
     keys: u64,
     bytes: u64,
+    /// Records that storages dropped that are no members there.
+    purged: u64,
 }
 
 impl Far {
@@ -123,7 +146,8 @@ impl Display for Far {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let keys = self.keys + self.now.iter().map(|synced| synced.copied).sum::<u64>();
         let bytes = self.bytes + self.now.iter().map(|synced| synced.bytes).sum::<u64>();
-        write!(f, "{keys} keys copied, {}", table::bytes(bytes))
+        write!(f, "{keys} keys copied, {}", table::bytes(bytes))?;
+        if self.purged > 0 { write!(f, ", {} records dropped", self.purged) } else { Ok(()) }
     }
 }
 

@@ -7,7 +7,7 @@ use super::{
     preview, progress, settings,
 };
 use clap::Args;
-use sdht::{Ring, StorageId, Wanted};
+use sdht::{Loss, Ring, StorageId, Wanted};
 use serde_json::json;
 
 /// Hand everything a storage keeps to its neighbours, verified, and let it go. It serves meanwhile.
@@ -25,6 +25,10 @@ pub(crate) struct Remove {
     /// It is dead and never comes back: what it kept is copied from those who keep it too.
     #[arg(long)]
     dead: bool,
+
+    /// Too many are dead: go on with what is left, and say what may be missing.
+    #[arg(long, requires = "dead")]
+    accept_loss: bool,
 
     /// It is the last one: delete every key of the ring.
     #[arg(long, conflicts_with = "dead")]
@@ -44,6 +48,9 @@ struct Leaver {
 impl Remove {
     pub(crate) async fn run(&self, console: &Console) -> Ended {
         let ring = console.ring().await?;
+        if self.dead && !self.care.plan {
+            return self.let_go_of_the_dead(console, &ring).await;
+        }
         for address in &self.addresses {
             let Leaver { storage, answers, is_last } = leaver(&ring, address).await?;
             if is_last {
@@ -60,28 +67,39 @@ impl Remove {
                 preview::show(console, &ring, Wanted::Leave(storage)).await?;
                 continue;
             }
-            match (self.dead, answers) {
-                (false, false) => {
-                    return Err(Fail::other(format!("{address} does not answer")).next(format!(
-                        "Start it again; or, if it never comes back: sdht remove {address} --dead"
-                    )));
-                }
-                (true, true) => {
-                    return Err(Fail::new(Code::NotMet, format!("{address} is alive, it answers"))
-                        .next(format!("Let it hand over what it keeps: sdht remove {address}")));
-                }
-                _ => {}
+            if !answers {
+                return Err(Fail::other(format!("{address} does not answer")).next(format!(
+                    "Start it again; or, if it never comes back: sdht remove {address} --dead"
+                )));
             }
             let moving = ring.leave_by_id(storage);
             progress::follow(console, &format!("remove {address}"), moving).await?;
-            if console.json {
-                console.object(json!({ "removed": address }))?;
-            } else {
-                console.print(format_args!("{address} has left the ring"))?;
-            }
-            console.flush()?;
+            self.say(console, address)?;
         }
         Ok(())
+    }
+
+    fn say(&self, console: &Console, address: &str) -> Ended {
+        if console.json {
+            console.object(json!({ "removed": address }))?;
+        } else {
+            console.print(format_args!("{address} has left the ring"))?;
+        }
+        console.flush()
+    }
+
+    /// All of them at once: what one kept, another may have kept too.
+    async fn let_go_of_the_dead(&self, console: &Console, ring: &Ring) -> Ended {
+        let loss = if self.accept_loss {
+            let question = "What only these storages kept is given up.";
+            console.confirm(&self.care, question)?;
+            Loss::Accepted
+        } else {
+            Loss::Refused
+        };
+        let what = format!("remove {}", self.addresses.join(" "));
+        progress::follow(console, &what, ring.evict(self.addresses.clone(), loss)).await?;
+        self.addresses.iter().try_for_each(|address| self.say(console, address))
     }
 
     /// Nobody is there to hand anything to.

@@ -2,7 +2,7 @@
 
 use super::{Care, Ended, console::Console, preview, progress, status};
 use clap::Args;
-use sdht::Wanted;
+use sdht::{Wanted, object::ORPHAN_AGE};
 use serde_json::json;
 
 /// Finish or undo what a stopped command left half done, and make all copies alike; the newest wins.
@@ -26,6 +26,9 @@ impl Repair {
             return preview::show(console, &ring, Wanted::Repair).await;
         }
         progress::follow(console, "repair", ring.repair()).await?;
+        // Pieces of large objects that no header names.
+        let orphans = ring.sweep_orphans(ORPHAN_AGE).await?;
+        log::info!("{orphans} pieces of broken uploads were deleted");
         let seen = status::survey(&ring).await?;
         if console.json {
             let state = &seen.state;

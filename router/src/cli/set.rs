@@ -1,25 +1,24 @@
 //! `sdht set`: store text, a file, or standard input.
 
-use super::{
-    Ended,
-    console::Console,
-    fail::{Code, Fail},
-    settings,
-};
+use super::{Ended, console::Console, fail::Fail, settings};
 use clap::Args;
-use minor_protocol::{Ballot, Expect, Key, Operation, Stamp, Wish};
-use sdht::{NotSet, register::Changed};
+use futures_util::{StreamExt, future, stream};
+use minor_protocol::{Ballot, limits::VALUE_BYTES};
+use sdht::{Expect, PutOptions, Stamp};
 use serde_json::json;
 use std::{
-    fs,
-    io::{self, Read},
+    fs::File,
+    io::{self, Cursor, Read},
     path::PathBuf,
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    thread,
+    time::Duration,
 };
+use tokio::sync::mpsc;
 
 /// Store text, a file, or standard input.
 ///
-/// It is done when a majority of the key's storages have it on disk.
+/// It is done when a majority of the key's storages have it on disk. What is longer than 64 KiB is cut into pieces that spread
+/// over the ring; until all of them are there, what was there before stays.
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
@@ -59,57 +58,81 @@ pub(crate) struct Set {
 
 impl Set {
     pub(crate) async fn run(&self, console: &Console) -> Ended {
-        let key = Key::new(self.key.as_str()).map_err(NotSet::from)?;
-        let value = self.bytes().await?;
-        let bytes = value.len();
-        let expect = match (self.if_absent, self.if_match) {
+        let source = self.source()?;
+        let mut options = PutOptions::new().expect(match (self.if_absent, self.if_match) {
             (true, _) => Expect::Absent,
             (false, Some(stamp)) => Expect::Stamp(stamp),
             (false, None) => Expect::Anything,
-        };
-        let content_type = self.content_type.clone().unwrap_or_else(|| kind_of(&value).into());
-        let wish = Wish::Set { content_type, expires_ms: self.ttl.map(expiry), value };
+        });
+        if let Some(ttl) = self.ttl {
+            options = options.time_to_live(ttl);
+        }
         let ring = console.ring().await?;
-        match ring.change(key.clone(), Operation { expect, wish }).await? {
-            Changed::Done(stamp) if console.json => console.object(json!({
-                "key": key, "stamp": stamp.0.to_string(), "bytes": bytes
-            })),
-            Changed::Done(stamp) => console.print(stamp.0),
-            Changed::NotMet(found) => Err(NotSet::NotMet { key, found }.into()),
-            Changed::Kept => unreachable!("a value that is set is never kept as it was"),
+        let mut pieces = read(source);
+        let first = match pieces.recv().await {
+            None => vec![],
+            Some(piece) => piece.map_err(|why| Fail::other(format!("{}: {why}", self.from())))?,
+        };
+        let kind = self.content_type.as_deref().unwrap_or_else(|| kind_of(&first));
+        options = options.content_type(kind);
+        let stamp = if first.len() < PIECE {
+            ring.put_with(&self.key, first, &options).await?
+        } else {
+            let rest = stream::poll_fn(move |cx| pieces.poll_recv(cx));
+            let all = stream::once(future::ready(Ok(first))).chain(rest);
+            ring.put_stream(&self.key, all, &options).await?
+        };
+        if console.json {
+            return console.object(json!({ "key": self.key, "stamp": stamp.0.to_string() }));
         }
+        console.print(stamp.0)
     }
 
-    async fn bytes(&self) -> Result<Vec<u8>, Fail> {
-        match (&self.value, &self.file) {
-            (Some(text), _) if text != "-" => Ok(text.clone().into_bytes()),
-            (_, Some(path)) => fs::read(path)
-                .map_err(|why| Fail::new(Code::Other, format!("{}: {why}", path.display()))),
-            _ => standard_input().await,
-        }
+    /// Where the bytes come from.
+    fn source(&self) -> Result<Box<dyn Read + Send>, Fail> {
+        Ok(match (&self.value, &self.file) {
+            (Some(text), _) if text != "-" => Box::new(Cursor::new(text.clone())),
+            (_, Some(path)) => Box::new(
+                File::open(path).map_err(|why| Fail::other(format!("{}: {why}", self.from())))?,
+            ),
+            _ => Box::new(io::stdin()),
+        })
+    }
+
+    /// The same for people.
+    fn from(&self) -> String {
+        self.file
+            .as_ref()
+            .map_or_else(|| "standard input".into(), |path| path.display().to_string())
     }
 }
 
-/// All of standard input, on a thread that may wait for it.
-async fn standard_input() -> Result<Vec<u8>, Fail> {
-    let read = actix_rt::task::spawn_blocking(|| {
-        let mut bytes = vec![];
-        io::stdin().lock().read_to_end(&mut bytes).map(|_| bytes)
+/// Bytes of a piece: one more than a record holds, so that a first piece that is full is a large object's.
+const PIECE: usize = VALUE_BYTES + 1;
+
+/// Reads on a thread that may wait, a few pieces ahead; all but the last are full.
+fn read(mut source: Box<dyn Read + Send>) -> mpsc::Receiver<io::Result<Vec<u8>>> {
+    let (send, pieces) = mpsc::channel(2);
+    thread::spawn(move || {
+        loop {
+            let mut piece = vec![];
+            let read = (&mut source).take(PIECE as u64).read_to_end(&mut piece).map(|_| piece);
+            let is_last = read.as_ref().map_or(true, |piece| piece.len() < PIECE);
+            if send.blocking_send(read).is_err() || is_last {
+                return;
+            }
+        }
     });
-    let read = read.await.map_err(|why| io::Error::other(why.to_string())).flatten();
-    read.map_err(|why| Fail::other(format!("standard input: {why}")))
+    pieces
 }
 
-fn kind_of(bytes: &[u8]) -> &'static str {
-    match std::str::from_utf8(bytes) {
-        Ok(_) => "text/plain; charset=utf-8",
-        Err(_) => "application/octet-stream",
-    }
-}
-
-fn expiry(ttl: Duration) -> u64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from((now + ttl).as_millis()).unwrap_or(u64::MAX)
+fn kind_of(beginning: &[u8]) -> &'static str {
+    // A letter may be cut in two at the end of a piece.
+    let is_text = match std::str::from_utf8(beginning) {
+        Ok(_) => true,
+        Err(why) => why.error_len().is_none() && beginning.len() == PIECE,
+    };
+    if is_text { "text/plain; charset=utf-8" } else { "application/octet-stream" }
 }
 
 /// A stamp as it was shown, with or without the quotes of an ETag.

@@ -92,7 +92,7 @@ impl Seen {
         if console.json {
             console.object(self.to_json())?;
         } else {
-            console.print(self.table())?;
+            console.print(table::text(&self.table()))?;
             console.print(&self.state.sentence)?;
         }
         self.end()
@@ -173,7 +173,8 @@ impl Seen {
 /// Keys and bytes a storage holds, about; none if it does not say.
 fn held(storage: &Standing) -> Option<(u64, u64)> {
     let kept = &storage.hello.as_ref()?.kept;
-    Some((kept.iter().map(|k| k.records).sum(), kept.iter().map(|k| k.bytes).sum()))
+    let keys = kept.iter().map(|kept| kept.records.saturating_sub(kept.tombstones)).sum();
+    Some((keys, kept.iter().map(|kept| kept.bytes).sum()))
 }
 
 fn word(health: Health) -> &'static str {

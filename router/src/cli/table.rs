@@ -10,6 +10,12 @@ pub(crate) fn of(headings: &[&str]) -> Table {
     table
 }
 
+/// The table as it is printed: nothing before the first column, nothing behind the last.
+pub(crate) fn text(table: &Table) -> String {
+    let text = table.trim_fmt();
+    text.lines().map(|line| line.strip_prefix(' ').unwrap_or(line)).collect::<Vec<_>>().join("\n")
+}
+
 /// Numbers stand below each other in these columns.
 pub(crate) fn numbers(table: &mut Table, columns: &[usize]) {
     for column in columns {

@@ -2,8 +2,9 @@
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use ciborium::Value as Cbor;
-use sdht::{Stamp, Value};
+use sdht::{Object, Stamp, Value};
 use serde_json::{Map, Value as Json, json};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// Whether a terminal can show it.
 pub(crate) fn is_text(bytes: &[u8]) -> bool {
@@ -12,20 +13,32 @@ pub(crate) fn is_text(bytes: &[u8]) -> bool {
 }
 
 /// All that is known of a value but its bytes.
-pub(crate) fn about(key: &str, value: &Value) -> Json {
+pub(crate) fn about(key: &str, object: &Object) -> Json {
+    let Object { content_type, stamp, expires_ms, bytes, .. } = object;
+    described(key, content_type, *stamp, *expires_ms, *bytes)
+}
+
+fn described(
+    key: &str,
+    content_type: &str,
+    stamp: Stamp,
+    expires_ms: Option<u64>,
+    bytes: u64,
+) -> Json {
     json!({
         "key": key,
-        "stamp": value.stamp.0.to_string(),
-        "time": time(value.stamp),
-        "content_type": value.content_type,
-        "bytes": value.bytes.len(),
-        "expires": value.expires_ms.map(time_of),
+        "stamp": stamp.0.to_string(),
+        "time": time(stamp),
+        "content_type": content_type,
+        "bytes": bytes,
+        "expires": expires_ms.map(time_of),
     })
 }
 
 /// The same with the bytes: as `value` where they are text or CBOR that was decoded, else as `base64`.
 pub(crate) fn shown(key: &str, value: &Value) -> Json {
-    let mut shown = about(key, value);
+    let Value { content_type, stamp, expires_ms, bytes } = value;
+    let mut shown = described(key, content_type, *stamp, *expires_ms, bytes.len() as u64);
     let decoded = match (&*value.content_type, std::str::from_utf8(&value.bytes)) {
         ("application/cbor", _) => ciborium::from_reader(&value.bytes[..]).ok().map(decoded),
         (_, Ok(text)) => Some(text.into()),
@@ -69,6 +82,12 @@ fn decoded(value: Cbor) -> Json {
 /// When a change was made, for people.
 pub(crate) fn time(stamp: Stamp) -> String {
     time_of(stamp.time_ms())
+}
+
+/// How long it is until a time in milliseconds since 1970; nothing if it has gone by.
+pub(crate) fn until(end_ms: u64) -> Duration {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Duration::from_millis(end_ms).saturating_sub(now)
 }
 
 /// A time in milliseconds since 1970, for people.

@@ -221,6 +221,7 @@ mod tests {
             arc: arc.clone(),
             floor: Ballot::ZERO,
             records: 1,
+            tombstones: 0,
             bytes: 1,
             damaged: false,
         });

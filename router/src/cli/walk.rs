@@ -2,7 +2,10 @@
 
 use super::{Ended, console::Console, table};
 use clap::Args;
-use minor_protocol::{Key, Span, message::Hello};
+use minor_protocol::{
+    Key, Span,
+    message::{Hello, Kept},
+};
 use sdht::{NotGot, walk::Hop};
 use serde_json::json;
 
@@ -22,7 +25,11 @@ impl Walk {
     pub(crate) async fn run(&self, console: &Console) -> Ended {
         let key = self.key.as_deref().map(Key::new).transpose().map_err(NotGot::from)?;
         let ring = console.ring().await?;
-        let walked = ring.walk().await?;
+        // With a key, as few hops as it takes; else everybody.
+        let walked = match &key {
+            Some(_) => ring.walk().await?,
+            None => ring.survey().await?,
+        };
         let keeps = |hello: &Hello| match &key {
             Some(key) => hello.kept.iter().any(|kept| kept.arc.span.holds(key.position())),
             None => false,
@@ -43,7 +50,7 @@ impl Walk {
                     hop.address.clone(),
                     own(hello).map_or_else(|| "none".into(), |span| span.to_string()),
                     hello.kept.len().to_string(),
-                    hello.kept.iter().map(|kept| kept.records).sum::<u64>().to_string(),
+                    hello.kept.iter().map(keys).sum::<u64>().to_string(),
                     table::bytes(hello.kept.iter().map(|kept| kept.bytes).sum()),
                 ],
             });
@@ -51,16 +58,16 @@ impl Walk {
         if console.json {
             return Ok(());
         }
-        console.print(rows)?;
+        console.print(table::text(&rows))?;
         match &key {
             Some(key) => console.print(format_args!("'{key}' lies at {}.", key.position())),
-            None => console.print(format_args!(
-                "The ring is closed: {} arcs, {} hops.",
-                walked.arcs.len(),
-                walked.hops.len()
-            )),
+            None => console.print("The ring is closed."),
         }
     }
+}
+
+fn keys(kept: &Kept) -> u64 {
+    kept.records.saturating_sub(kept.tombstones)
 }
 
 /// The arc that ends at the storage's place.
@@ -79,7 +86,7 @@ fn shown(number: u32, hop: &Hop) -> serde_json::Value {
             "to": kept.arc.span.to.to_string(),
             "epoch": kept.arc.epoch,
             "members": kept.arc.members.iter().map(|member| &member.address).collect::<Vec<_>>(),
-            "keys": kept.records,
+            "keys": keys(kept),
             "bytes": kept.bytes,
         })
     });

@@ -139,18 +139,24 @@ impl<'a> Told<'a> {
             }
             rows.add_row(row);
         }
-        console.print(rows)?;
+        console.print(table::text(&rows))?;
         match self.agree {
             None => Ok(()),
             Some(true) => console.print("All copies agree."),
-            Some(false) => console.print(
+            Some(false) if self.storages.iter().any(Copy::differs) => console.print(
                 "They do not all agree. A majority decides what is read; 'sdht repair' makes them alike.",
             ),
+            Some(false) => console.print("Those that were seen agree; 'sdht status' tells of the others."),
         }
     }
 }
 
 impl Copy {
+    /// Whether it is known to be another than the newest.
+    fn differs(&self) -> bool {
+        matches!(self.verdict, Some(Verdict::Alike | Verdict::Older))
+    }
+
     fn of(member: &Member, filling: bool) -> Self {
         let (address, id) = (member.address.clone(), member.storage.to_string());
         Self { address, id, filling, stamp: None, bytes: None, checksum: None, verdict: None }

@@ -2,7 +2,8 @@
 
 use super::Ring;
 use crate::{
-    moves::{NotMoved, Preview, Progress, Wanted},
+    moves::{Loss, NotMoved, Preview, Progress, Wanted},
+    plan::even::Load,
     router::Router,
     transport::http::HttpTransport,
 };
@@ -89,6 +90,34 @@ impl Ring {
     /// Moves boundaries until no storage keeps more than 1.2 times its share of the bytes.
     pub fn balance(&self) -> Moving {
         self.moving(|router, tell| async move { router.balance(tell).await }.boxed_local())
+    }
+
+    /// Lets go of the storages at these addresses, which never come back. Where an arc has no majority without them, nothing
+    /// is done unless the loss is accepted; [`Progress::Lost`] then tells what may be missing.
+    pub fn evict<A: Into<String>>(
+        &self,
+        addresses: impl IntoIterator<Item = A>,
+        loss: Loss,
+    ) -> Moving {
+        let dead: Vec<String> = addresses.into_iter().map(Into::into).collect();
+        self.moving(move |router, tell| {
+            async move { router.evict(&dead, loss, tell).await }.boxed_local()
+        })
+    }
+
+    /// Has storages drop what they are no members of, after its owners were levelled. Storages that the ring does not know
+    /// any more can be named.
+    pub fn purge<A: Into<String>>(&self, also: impl IntoIterator<Item = A>) -> Moving {
+        let also: Vec<String> = also.into_iter().map(Into::into).collect();
+        self.moving(move |router, tell| {
+            async move { router.purge(&also, tell).await }.boxed_local()
+        })
+    }
+
+    /// Who keeps the most at this time, and how much of its share that is.
+    pub async fn load(&self) -> Result<Load, NotMoved> {
+        let load = self.run(|router| async move { router.load().await }).await;
+        load.unwrap_or(Err(NotMoved::Ended))
     }
 
     /// What a change of the ring would move, in keys and bytes, and to whom. Nothing is moved.

@@ -40,7 +40,7 @@ impl Ring {
             loop {
                 let mut page = router.list(&mut cursor).await;
                 if let Ok(Some(keys)) = &mut page {
-                    keys.retain(|key| key.as_str().starts_with(&prefix));
+                    keys.retain(|key| !key.is_reserved() && key.as_str().starts_with(&prefix));
                 }
                 let goes_on = matches!(page, Ok(Some(_)));
                 if send.send(page).await.is_err() || !goes_on {

@@ -1,9 +1,10 @@
 //! What the compiler can say of the handle, and what needs no storage.
 
 use super::*;
-use crate::{NotGot, NotSet};
+use crate::{NotGot, NotSet, PutOptions};
+use futures_util::stream;
 use minor_protocol::Expect;
-use std::net::TcpListener;
+use std::{io, net::TcpListener};
 
 fn is_send<T: Send>(_: T) {}
 fn is_shared<T: Send + Sync + Clone + 'static>() {}
@@ -12,6 +13,7 @@ fn is_shared<T: Send + Sync + Clone + 'static>() {}
 fn every_future_can_be_sent_to_another_thread() {
     // It is enough that this compiles.
     fn all(ring: &Ring, key: Key, operation: Operation) {
+        let (options, source) = (PutOptions::new(), stream::empty::<io::Result<Vec<u8>>>());
         is_send(Ring::connect(["a:1"]));
         is_send(Ring::builder().found("a:1"));
         is_send(ring.set("k", &1));
@@ -21,6 +23,12 @@ fn every_future_can_be_sent_to_another_thread() {
         is_send(ring.delete("k"));
         is_send(ring.put_bytes("k", "", vec![]));
         is_send(ring.get_bytes("k"));
+        is_send(ring.set_with("k", &1, &options));
+        is_send(ring.put_with("k", vec![], &options));
+        is_send(ring.put_stream("k", source, &options));
+        is_send(ring.get_stream("k", ..));
+        is_send(ring.get_stream("k", 1..).map(|object| is_send(object.unwrap().unwrap().next())));
+        is_send(ring.sweep_orphans(Duration::ZERO));
         is_send(ring.read(key.clone()));
         is_send(ring.change(key, operation));
         is_send(ring.set_many([("k", 1)]));
@@ -50,9 +58,16 @@ fn nowhere() -> Ring {
 #[test]
 fn what_cannot_be_kept_is_refused_before_anybody_is_asked() {
     let ring = nowhere();
-    let long = vec![0; minor_protocol::limits::VALUE_BYTES + 1];
-    let refused = pollster::block_on(ring.put_bytes("k", "", long));
+    let long = "x".repeat(minor_protocol::limits::CONTENT_TYPE_BYTES + 1);
+    let refused = pollster::block_on(ring.put_bytes("k", &long, vec![]));
     assert!(matches!(refused, Err(NotSet::TooLong { .. })), "{refused:?}");
+    let refused = pollster::block_on(ring.put_bytes("k", crate::object::OBJECT, vec![]));
+    assert!(matches!(refused, Err(NotSet::Reserved { .. })), "{refused:?}");
+    let refused = pollster::block_on(ring.set("\0k", &1));
+    assert!(matches!(refused, Err(NotSet::NoKey(_))), "{refused:?}");
+    let long = "x".repeat(minor_protocol::limits::VALUE_BYTES);
+    let refused = pollster::block_on(ring.set_many([("k", long)]));
+    assert!(matches!(refused[..], [Err(NotSet::TooLong { .. })]), "{refused:?}");
     let refused = pollster::block_on(ring.set("", &1));
     assert!(matches!(refused, Err(NotSet::NoKey(_))), "{refused:?}");
     let refused = pollster::block_on(ring.set_many([("", 1)]));

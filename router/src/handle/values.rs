@@ -1,11 +1,13 @@
 //! One key at a time: values of any serde type, kept as CBOR, or bytes as they are.
 
-use super::Ring;
+use super::{Object, Ring};
 use crate::{
-    error::{NotGot, NotSet},
+    error::{NotGot, NotSet, Trouble},
+    object::{Manifest, put},
+    put_options::PutOptions,
     register::Changed,
 };
-use minor_protocol::{Expect, Key, Operation, Stamp, State, Wish, limits};
+use minor_protocol::{Expect, Key, Operation, Stamp, State, Wish, key::NoKey, limits};
 use serde::{Serialize, de::DeserializeOwned};
 
 /// The content type of values that have a serde type.
@@ -24,13 +26,16 @@ pub struct Value {
     pub expires_ms: Option<u64>,
 }
 
+/// The longest value that is read at once, in bytes; longer ones are read as streams.
+pub(crate) const WHOLE_BYTES: u64 = 64 << 20;
+
 impl Ring {
     /// Sets a value, whatever was there.
     pub async fn set<V>(&self, key: &str, value: &V) -> Result<Stamp, NotSet>
     where
         V: Serialize + Sync + ?Sized,
     {
-        self.set_if(key, value, Expect::Anything).await
+        self.set_with(key, value, &PutOptions::new()).await
     }
 
     /// Sets a value if the key is as expected; else it is [`NotSet::NotMet`], and nothing is changed.
@@ -49,16 +54,29 @@ impl Ring {
     where
         V: Serialize + Sync + ?Sized,
     {
-        let key = Key::new(key)?;
-        let wish = written(&key, value)?;
-        self.change(key.clone(), Operation { expect, wish }).await.and_then(|c| stamp(key, c))
+        self.set_with(key, value, &PutOptions::new().expect(expect)).await
+    }
+
+    /// Sets a value under these options.
+    pub async fn set_with<V>(
+        &self,
+        key: &str,
+        value: &V,
+        options: &PutOptions,
+    ) -> Result<Stamp, NotSet>
+    where
+        V: Serialize + Sync + ?Sized,
+    {
+        let key = Key::of_user(key)?;
+        let bytes = cbor(&key, value)?;
+        self.keep(key, bytes, options.clone().content_type(CBOR)).await
     }
 
     /// The value of a key; none if there is none.
     pub async fn get<V: DeserializeOwned>(&self, key: &str) -> Result<Option<V>, NotGot> {
-        let key = Key::new(key)?;
-        let state = self.read(key.clone()).await?;
-        state.map(|state| value_of(key, state)).transpose()
+        let key = Key::of_user(key)?;
+        let value = self.value(key.clone()).await?;
+        value.map(|value| typed(key, value.content_type, &value.bytes)).transpose()
     }
 
     /// Deletes what is there. Says whether there was anything.
@@ -68,12 +86,10 @@ impl Ring {
 
     /// Deletes what is there if it is as expected. Says whether there was anything.
     pub async fn delete_if(&self, key: &str, expect: Expect) -> Result<bool, NotSet> {
-        let key = Key::new(key)?;
-        match self.change(key.clone(), Operation { expect, wish: Wish::Delete }).await? {
-            Changed::Done(_) => Ok(true),
-            Changed::Kept => Ok(false),
-            Changed::NotMet(found) => Err(NotSet::NotMet { key, found }),
-        }
+        let key = Key::of_user(key)?;
+        let name = key.clone();
+        let delete = self.run(move |router| async move { router.delete(&key, expect).await });
+        delete.await.unwrap_or(Err(NotSet::Unknown { key: name, why: Trouble::Ended }))
     }
 
     /// Sets bytes as they are, whatever was there.
@@ -83,28 +99,82 @@ impl Ring {
         content_type: &str,
         bytes: Vec<u8>,
     ) -> Result<Stamp, NotSet> {
-        let key = Key::new(key)?;
-        let wish =
-            Wish::Set { content_type: content_type.to_owned(), expires_ms: None, value: bytes };
-        let operation = Operation { expect: Expect::Anything, wish };
-        self.change(key.clone(), operation).await.and_then(|c| stamp(key, c))
+        self.put_with(key, bytes, &PutOptions::new().content_type(content_type)).await
     }
 
-    /// The bytes of a key, and what is known of them; none if there are none.
+    /// Sets bytes as they are under these options.
+    ///
+    /// What the key holds is not looked at before: if that is a large object and these bytes are few, its pieces are left to
+    /// [`sweep_orphans`](Self::sweep_orphans). [`put_stream`](Self::put_stream) and [`delete`](Self::delete) do look.
+    pub async fn put_with(
+        &self,
+        key: &str,
+        bytes: Vec<u8>,
+        options: &PutOptions,
+    ) -> Result<Stamp, NotSet> {
+        self.keep(Key::of_user(key)?, bytes, options.clone()).await
+    }
+
+    /// The bytes of a key, and what is known of them; none if there are none. More than 64 MiB are refused:
+    /// [`get_stream`](Self::get_stream) reads those.
     pub async fn get_bytes(&self, key: &str) -> Result<Option<Value>, NotGot> {
-        Ok(self.read(Key::new(key)?).await?.and_then(bytes_of))
+        self.value(Key::of_user(key)?).await
+    }
+
+    async fn keep(&self, key: Key, bytes: Vec<u8>, options: PutOptions) -> Result<Stamp, NotSet> {
+        if bytes.len() > limits::VALUE_BYTES {
+            let mut upload = self.upload(key, &options)?;
+            upload.write(&bytes).await;
+            return upload.finish().await;
+        }
+        put::check(&key, &options.content_type)?;
+        let name = key.clone();
+        let change = self.run(move |router| async move {
+            let expires_ms = options.expires_ms(router.now_ms());
+            let PutOptions { content_type, expect, .. } = options;
+            let wish = Wish::Set { content_type, expires_ms, value: bytes };
+            router.change(&key, Operation { expect, wish }).await
+        });
+        match change.await {
+            Ok(changed) => stamp(name, changed?),
+            Err(_) => Err(NotSet::Unknown { key: name, why: Trouble::Ended }),
+        }
+    }
+
+    async fn value(&self, key: Key) -> Result<Option<Value>, NotGot> {
+        let Some(state) = self.read(key.clone()).await? else { return Ok(None) };
+        match Manifest::of(&state) {
+            None => Ok(bytes_of(state)),
+            Some(_) => self.whole(key).await,
+        }
+    }
+
+    /// A large object as a whole.
+    async fn whole(&self, key: Key) -> Result<Option<Value>, NotGot> {
+        let Some(mut object) = self.get_stream(key.as_str(), ..).await? else { return Ok(None) };
+        if object.bytes > WHOLE_BYTES {
+            return Err(NotGot::TooLong { key, bytes: object.bytes, most: WHOLE_BYTES });
+        }
+        let mut bytes = Vec::with_capacity(object.bytes as usize);
+        while let Some(more) = object.next().await {
+            bytes.extend_from_slice(&more?);
+        }
+        let Object { content_type, stamp, expires_ms, .. } = object;
+        Ok(Some(Value { bytes, content_type, stamp, expires_ms }))
     }
 }
 
-/// Refuses what no storage takes, before it is asked.
+/// Refuses what no storage takes, or no user gives, before anybody is asked.
 pub(super) fn check(key: &Key, operation: &Operation) -> Result<(), NotSet> {
+    if key.is_reserved() {
+        return Err(NoKey::Reserved.into());
+    }
     let Wish::Set { content_type, value, .. } = &operation.wish else { return Ok(()) };
-    let no_longer = |what, bytes, most| match bytes > most {
-        true => Err(NotSet::TooLong { key: key.clone(), what, bytes, most }),
-        false => Ok(()),
-    };
-    no_longer("the value", value.len(), limits::VALUE_BYTES)?;
-    no_longer("the content type", content_type.len(), limits::CONTENT_TYPE_BYTES)
+    let (what, bytes, most) = ("the value", value.len(), limits::VALUE_BYTES);
+    if bytes > most {
+        return Err(NotSet::TooLong { key: key.clone(), what, bytes, most });
+    }
+    put::check(key, content_type)
 }
 
 /// The wish to keep this value.
@@ -112,9 +182,17 @@ pub(super) fn written<V>(key: &Key, value: &V) -> Result<Wish, NotSet>
 where
     V: Serialize + ?Sized,
 {
+    let value = cbor(key, value)?;
+    Ok(Wish::Set { content_type: CBOR.into(), expires_ms: None, value })
+}
+
+fn cbor<V>(key: &Key, value: &V) -> Result<Vec<u8>, NotSet>
+where
+    V: Serialize + ?Sized,
+{
     let mut bytes = vec![];
     match ciborium::into_writer(value, &mut bytes) {
-        Ok(()) => Ok(Wish::Set { content_type: CBOR.into(), expires_ms: None, value: bytes }),
+        Ok(()) => Ok(bytes),
         Err(why) => Err(NotSet::NoForm { key: key.clone(), why: why.to_string() }),
     }
 }
@@ -128,14 +206,18 @@ pub(super) fn stamp(key: Key, changed: Changed) -> Result<Stamp, NotSet> {
     }
 }
 
-/// The value of this type.
+/// The value of this type that a record holds; of a large object, that is none.
 pub(super) fn value_of<V: DeserializeOwned>(key: Key, state: State) -> Result<V, NotGot> {
     let content_type = state.header.content.map(|content| content.content_type).unwrap_or_default();
+    typed(key, content_type, &state.value)
+}
+
+fn typed<V: DeserializeOwned>(key: Key, content_type: String, bytes: &[u8]) -> Result<V, NotGot> {
     let another = |why| NotGot::AnotherType { key, content_type: content_type.clone(), why };
     if content_type != CBOR {
         return Err(another(format!("only {CBOR} has a type; get its bytes")));
     }
-    let mut rest = &state.value[..];
+    let mut rest = bytes;
     match ciborium::from_reader(&mut rest) {
         Ok(value) if rest.is_empty() => Ok(value),
         Ok(_) => Err(another(format!("{} bytes follow it", rest.len()))),

@@ -4,7 +4,7 @@ use super::{NotMoved, Progress};
 use crate::{
     plan::{
         Goal,
-        even::{Cut, even, heaviest},
+        even::{Cut, Load, even, heaviest},
     },
     router::Router,
     transport::Transport,
@@ -39,6 +39,12 @@ impl<T: Transport> Router<T> {
         let load = heaviest(&arcs, &self.weigh_all(&arcs).await?);
         tell(Progress::Weighed(load.clone()));
         if load.is_fair() { Ok(()) } else { Err(NotMoved::Uneven(Box::new(load))) }
+    }
+
+    /// Who keeps the most at this time.
+    pub async fn load(&self) -> Result<Load, NotMoved> {
+        let arcs = self.walk().await?.arcs;
+        Ok(heaviest(&arcs, &self.weigh_all(&arcs).await?))
     }
 
     /// The places that have to change for every arc to weigh the same. The arcs are at rest: each ends at a place.

@@ -1,5 +1,6 @@
 //! What is told while the ring changes, for a progress bar or a log.
 
+use super::{Lost, Purged};
 use crate::plan::{Step, even::Load};
 use minor_protocol::{Decree, RingArc, Span};
 
@@ -16,6 +17,10 @@ pub enum Progress {
     Waiting(String),
     /// Who keeps the most, as it was weighed.
     Weighed(Load),
+    /// What was given up with storages that never come back.
+    Lost(Lost),
+    /// What a storage has cleared away, since others keep it.
+    Purged(Purged),
 }
 
 /// How far a sync, or a levelling, of one arc has come. Keys looked at of those there are: that is how far it is.

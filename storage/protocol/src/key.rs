@@ -1,4 +1,7 @@
 //! A user's name for a value: UTF-8, 1 to 1,024 bytes, anything else about it is the user's business.
+//!
+//! Names that begin with a NUL are the router's own: it keeps the pieces of large objects under them. To a storage they are
+//! names as any other, only that people are neither given them in listings nor let to write them.
 
 use crate::{limits::KEY_BYTES, position::Position};
 use serde::{Deserialize, Serialize};
@@ -21,9 +24,15 @@ pub enum NoKey {
     /// Its bytes are no text.
     #[error("a key must be UTF-8")]
     NotText,
+    /// It begins with a NUL.
+    #[error("keys that begin with a NUL are kept for the pieces of large objects")]
+    Reserved,
 }
 
 impl Key {
+    /// What the router's own keys begin with.
+    pub const RESERVED: char = '\0';
+
     /// The key of this name, if it can be one.
     pub fn new(name: impl Into<Box<str>>) -> Result<Self, NoKey> {
         let name = name.into();
@@ -32,6 +41,12 @@ impl Key {
             1..=KEY_BYTES => Ok(Self(name)),
             bytes => Err(NoKey::TooLong(bytes)),
         }
+    }
+
+    /// The key of this name, if a user may give it.
+    pub fn of_user(name: impl Into<Box<str>>) -> Result<Self, NoKey> {
+        let key = Self::new(name)?;
+        if key.is_reserved() { Err(NoKey::Reserved) } else { Ok(key) }
     }
 
     /// The key of these bytes, if they can be one.
@@ -45,6 +60,11 @@ impl Key {
     /// The name.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// Whether it is one of the router's own, which users do not give.
+    pub fn is_reserved(&self) -> bool {
+        self.0.starts_with(Self::RESERVED)
     }
 
     /// Its place on the ring.
@@ -83,5 +103,11 @@ mod tests {
         assert!(Key::new("x".repeat(KEY_BYTES)).is_ok());
         assert_eq!(Key::new("x".repeat(KEY_BYTES + 1)), Err(NoKey::TooLong(KEY_BYTES + 1)));
         assert_eq!(Key::from_bytes(&[0xff]), Err(NoKey::NotText));
+    }
+
+    #[test]
+    fn a_user_s_key_does_not_begin_with_a_nul() {
+        assert_eq!(Key::of_user("\0a"), Err(NoKey::Reserved));
+        assert!(Key::of_user("a\0").is_ok() && Key::new("\0a").unwrap().is_reserved());
     }
 }

@@ -9,8 +9,9 @@
 //! 5. [`operation`]: what a user asks of a key, and what that makes of the state found.
 //! 6. [`arc`]: a span with the storages that keep it.
 //! 7. [`decree`]: the agreed next form of an arc.
-//! 8. [`message`]: requests, replies, refusals.
-//! 9. [`wire`]: the CBOR form of all of these, and [`limits`] on what comes from outside.
+//! 8. [`restart`]: the way out when no vote is possible any more.
+//! 9. [`message`]: requests, replies, refusals.
+//! 10. [`wire`]: the CBOR form of all of these, and [`limits`] on what comes from outside.
 //!
 //! Nothing here knows a socket, a disk, a clock or a log: time comes in as an argument, and bytes go out as values.
 
@@ -25,6 +26,7 @@ pub mod mutant;
 pub mod operation;
 pub mod position;
 pub mod record;
+pub mod restart;
 pub mod wire;
 
 pub use arc::{Member, RingArc, Seal};
@@ -36,3 +38,4 @@ pub use message::{Answer, Answers, Ask, Refusal, Reply, Request};
 pub use operation::{Effect, Expect, Operation, Wish};
 pub use position::{Position, Span};
 pub use record::{Content, Header, Record, Stamp, State};
+pub use restart::{NoRestart, Restart};

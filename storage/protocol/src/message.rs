@@ -21,6 +21,7 @@ use crate::{
     operation::{Operation, Wish},
     position::{Position, Span},
     record::{Header, Record, Stamp, State},
+    restart::Restart,
 };
 use serde::{Deserialize, Serialize};
 
@@ -192,6 +193,8 @@ pub enum Request {
     AcceptDecree { arc: RingArc, ballot: Ballot, decree: Decree },
     /// These arcs are known to be chosen.
     Learn { arcs: Vec<RingArc> },
+    /// Begin this arc again without the members that are given up: the one change of an arc that nobody votes on.
+    Restart { restart: Box<Restart> },
 
     /// Found a ring: what you kept alone is its first content.
     Found { ring: RingId, copies: u8 },
@@ -290,6 +293,8 @@ pub struct Kept {
     pub floor: Ballot,
     /// Records it holds of it, about: the cells at both ends are counted in proportion.
     pub records: u64,
+    /// Those of them that are tombstones, about.
+    pub tombstones: u64,
     /// Bytes of them, about.
     pub bytes: u64,
     /// It does not trust its own data there and answers nothing for it.
@@ -384,6 +389,8 @@ pub enum Reply {
     DecreeAccepted,
     /// To [`Request::Learn`].
     Learned,
+    /// To [`Request::Restart`].
+    Restarted,
     /// To [`Request::Found`] and [`Request::Enter`].
     Entered,
     /// To [`Request::Rewire`].
@@ -537,6 +544,11 @@ impl Request {
             Self::Learn { arcs } => arcs.as_slice(),
             Self::PrepareDecree { arc, .. } | Self::AcceptDecree { arc, .. } => {
                 std::slice::from_ref(arc)
+            }
+            Self::Restart { restart } => {
+                let heir = restart.heir.iter().try_for_each(Member::check);
+                heir.or_else(|e| malformed(e.to_string()))?;
+                std::slice::from_ref(&restart.arc)
             }
             _ => return Ok(()),
         };

@@ -46,7 +46,7 @@ mod tests {
     use super::*;
     use crate::{
         Answers, Ask, Ballot, Decree, Expect, Key, Member, Moment, Operation, Position, Refusal,
-        Reply, Request, RingArc, RingId, Seal, Span, StorageId, Wish,
+        Reply, Request, Restart, RingArc, RingId, Seal, Span, StorageId, Wish,
         message::{
             Dead, Held, Hello, Kept, Neighbour, Outcome, PlainRecords, Proposed, Row, Show, Shown,
             ShownContent, Tally,
@@ -100,7 +100,7 @@ mod tests {
             Decree::Reopen,
             Decree::Copies { wanted: 5 },
             Decree::Lead { storage: StorageId(2) },
-            Decree::Readdress { member },
+            Decree::Readdress { member: member.clone() },
         ];
         let mut all = vec![
             Request::Hello,
@@ -117,6 +117,14 @@ mod tests {
             Request::Cut { span: arc().span, epoch, bytes: 9 },
             Request::PrepareDecree { arc: arc(), ballot },
             Request::Learn { arcs: vec![arc()] },
+            Request::Restart {
+                restart: Box::new(Restart {
+                    arc: arc(),
+                    lost: vec![StorageId(1)],
+                    heir: Some(member.clone()),
+                    draw: 7,
+                }),
+            },
             Request::Found { ring: RingId(1), copies: 3 },
             Request::Enter { ring: RingId(1), plain: PlainRecords::Discard },
             Request::Rewire {
@@ -140,7 +148,8 @@ mod tests {
         let ballot = ballot(7);
         let whole = Shown { ballot, content: ShownContent::Whole(state()) };
         let head = Shown { ballot, content: ShownContent::Header(state().header, 5) };
-        let kept = Kept { arc: arc(), floor: ballot, records: 1, bytes: 2, damaged: true };
+        let kept =
+            Kept { arc: arc(), floor: ballot, records: 1, tombstones: 0, bytes: 2, damaged: true };
         let row = Row { key: Key::new("k").unwrap(), ballot, dead_from_ms: Some(0), bytes: 4 };
         let hello = Hello {
             ring: Some(RingId(1)),
@@ -172,6 +181,7 @@ mod tests {
             Ok(Reply::DecreePromised { accepted: Some((ballot, Decree::Filled)) }),
             Ok(Reply::DecreeAccepted),
             Ok(Reply::Learned),
+            Ok(Reply::Restarted),
             Ok(Reply::Entered),
             Ok(Reply::Rewired),
             Err(Refusal::Stale { arc: Box::new(arc()) }),

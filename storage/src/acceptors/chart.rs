@@ -14,7 +14,7 @@
 //! The chart is written down as a whole, in one step; a vote or an adoption happens entirely or not at all.
 
 use minor_protocol::{
-    Ballot, Decree, Member, Position, Refusal, RingArc, RingId, Span, StorageId, mutant,
+    Ballot, Decree, Member, Position, Refusal, Restart, RingArc, RingId, Span, StorageId, mutant,
 };
 use serde::{Deserialize, Serialize};
 
@@ -260,6 +260,42 @@ impl Chart {
         self.notes.sort_by_key(|n| place(n.span));
         debug_assert!(self.is_disjoint(), "two arcs at one place: {self:?}");
         Ok(())
+    }
+
+    /// Begins an arc again without the members that are given up, if this storage sees the arc exactly so; says whether
+    /// that was new to it. To be written down first.
+    pub fn restart(&mut self, restart: &Restart) -> Result<bool, Refusal> {
+        let arc = &restart.arc;
+        let next = restart.next().map_err(|why| Refusal::Malformed(why.to_string()))?;
+        if self.seats.iter().any(|seat| seat.arc == next) {
+            return Ok(false);
+        }
+        if !next.has(self.me) {
+            return Err(Refusal::Malformed("this storage would not keep the arc".into()));
+        }
+        let kept = self.seats.iter().find(|seat| seat.arc == *arc && seat.is_whole());
+        match (kept, &restart.heir) {
+            (Some(seat), None) if seat.damaged => Err(Refusal::Damaged { span: seat.span }),
+            (Some(_), None) => self.adopt(&next).map(|()| true),
+            (None, Some(_)) => {
+                if let Some(span) = self.wiping.iter().find(|span| span.overlaps(arc.span)) {
+                    return Err(Refusal::Wiping { span: *span });
+                }
+                if self.notes.iter().all(|note| note.arc != *arc || note.span != arc.span) {
+                    return Err(Refusal::Behind { arc: None });
+                }
+                // It holds nothing of it, and nothing from before the new epoch is ever taken.
+                self.cut(arc.span);
+                let floor = Ballot::first_of(next.epoch);
+                self.seats.push(Seat::new(next, floor, false));
+                self.seats.sort_by_key(|seat| seat.span.from);
+                Ok(true)
+            }
+            _ => {
+                let index = self.admits(arc.span.to, arc.epoch)?;
+                Err(Refusal::Stale { arc: Box::new(self.seats[index].arc.clone()) })
+            }
+        }
     }
 
     /// Takes a span away from every seat and note.

@@ -15,7 +15,9 @@ use actix_web::{
     },
 };
 use minor_protocol::{
-    Ballot, Content, Key, Operation, Reply, Stamp, State, Wish, limits,
+    Ballot, Content, Key, Operation, Reply, Stamp, State, Wish,
+    key::NoKey,
+    limits,
     message::{Outcome, Shown},
 };
 use percent_encoding::percent_decode_str;
@@ -46,6 +48,9 @@ pub(super) async fn get(face: &Face, call: &HttpRequest, name: &str) -> Answered
 /// `PUT`
 pub(super) async fn put(face: &Face, call: &HttpRequest, name: &str, body: Payload) -> Answered {
     let (key, expect) = (key_of(name)?, conditions::expected(call.headers())?);
+    if key.is_reserved() {
+        return Err(NoKey::Reserved.into());
+    }
     let content_type = content_type(call)?;
     let ttl_s = ttl_s(call)?;
     if call.headers().contains_key(header::CONTENT_RANGE) {

@@ -178,7 +178,7 @@ impl From<NoKey> for Problem {
     fn from(why: NoKey) -> Self {
         let status = match why {
             NoKey::TooLong(_) => StatusCode::URI_TOO_LONG,
-            NoKey::Empty | NoKey::NotText => StatusCode::BAD_REQUEST,
+            NoKey::Empty | NoKey::NotText | NoKey::Reserved => StatusCode::BAD_REQUEST,
         };
         Self::new(status, why.to_string())
     }

@@ -7,7 +7,7 @@ use crate::{
     store::{Room, Tree},
 };
 use minor_protocol::{
-    Answer, Ballot, Decree, Moment, Refusal, Reply, RingArc, RingId, Span, limits,
+    Answer, Ballot, Decree, Moment, Refusal, Reply, Restart, RingArc, RingId, Span, limits,
     message::{Hello, Kept, Neighbour, PlainRecords},
 };
 
@@ -52,6 +52,19 @@ impl Storage {
                 return Err(Refusal::TooMuch);
             }
             Ok(Reply::Learned)
+        })
+    }
+
+    /// Begins an arc again without those who never come back.
+    pub(super) fn restart(&self, restart: &Restart, due: &mut Due) -> Answer {
+        self.with_chart(due, |chart| {
+            if Some(restart.arc.ring) != chart.ring() {
+                return Err(self.stranger(chart));
+            }
+            if chart.restart(restart)? {
+                log::warn!("began {} again without {:?}, as asked", restart.arc, restart.lost);
+            }
+            Ok(Reply::Restarted)
         })
     }
 
@@ -113,8 +126,9 @@ impl Storage {
         let board = self.board();
         due.on(board.written);
         let kept = board.chart.seats().iter().map(|seat| {
-            let (records, bytes) = self.cells.about(seat.span);
-            Kept { arc: seat.arc.clone(), floor: seat.floor, records, bytes, damaged: seat.damaged }
+            let [records, tombstones, bytes] = self.cells.about(seat.span);
+            let (arc, floor, damaged) = (seat.arc.clone(), seat.floor, seat.damaged);
+            Kept { arc, floor, records, tombstones, bytes, damaged }
         });
         Hello {
             ring: board.chart.ring(),

@@ -167,7 +167,8 @@ impl Storage {
         }
     }
 
-    /// A page of the keys kept here that begin with `prefix`, behind `after`.
+    /// A page of the keys kept here that begin with `prefix`, behind `after`. The router's own are shown only to those who
+    /// ask for them.
     pub fn page(
         &self,
         prefix: &str,
@@ -194,6 +195,10 @@ impl Storage {
         if let Some((span, _)) = spans.iter().find(|(_, damaged)| *damaged) {
             return Err(Refusal::Damaged { span: *span });
         }
+        let asked_for = |key: &Key| {
+            key.as_str().starts_with(prefix)
+                && (!key.is_reserved() || prefix.starts_with(Key::RESERVED))
+        };
         let mut page = Page::default();
         let mut read = 0;
         let mut last = None;
@@ -208,7 +213,7 @@ impl Storage {
             if let Some(row) = row(&seen) {
                 last = Some(row.key.clone());
                 let kept = spans.iter().any(|(span, _)| span.holds(seen.place));
-                if kept && row.key.as_str().starts_with(prefix) {
+                if kept && asked_for(&row.key) {
                     page.rows.extend(line(&seen, row, now_ms));
                 }
             }

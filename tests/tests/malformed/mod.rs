@@ -272,7 +272,7 @@ fn request(seed: &mut Chance, id: StorageId) -> Request {
         sealed: None,
     };
     let limit = wild(seed) as u32;
-    match seed.index(17) {
+    match seed.index(18) {
         0 => Request::Hello,
         1 => Request::Prepare { key, ballot, show: Show::Whole },
         2 => Request::Accept { key, ballot, state: Proposed::State(State::default()) },
@@ -287,6 +287,11 @@ fn request(seed: &mut Chance, id: StorageId) -> Request {
         11 => Request::Learn { arcs: vec![arc] },
         12 => Request::Found { ring, copies: wild(seed) as u8 },
         13 => Request::Enter { ring, plain: PlainRecords::Refuse },
+        16 => {
+            let lost = arc.members.iter().map(|m| m.storage).collect();
+            let restart = Restart { heir: None, arc, lost, draw: wild(seed) as u16 };
+            Request::Restart { restart: Box::new(restart) }
+        }
         14 => Request::Records { span, epoch, after: Some(key) },
         15 => {
             let record = Record { ballot, state: State::default() };

@@ -1,7 +1,7 @@
 //! Stories of the chart: each rule that an arc's acceptor keeps, red when the rule is removed.
 
 use super::*;
-use minor_protocol::{Moment, Unfit};
+use minor_protocol::{Moment, Restart, Unfit};
 
 const ME: StorageId = StorageId(1);
 
@@ -234,4 +234,59 @@ fn a_plain_storage_keeps_everything_below_every_ring() {
     let chart = Chart::plain(member(1));
     assert_eq!(chart.admits(at(0), 0), Ok(0));
     assert!(chart.admits(at(u64::MAX), 1).is_err());
+}
+
+fn restart(arc: RingArc, lost: &[u128], heir: Option<u128>) -> Restart {
+    let lost = lost.iter().copied().map(StorageId).collect();
+    Restart { arc, lost, heir: heir.map(member), draw: 3 }
+}
+
+#[test]
+fn an_arc_begins_again_only_as_it_is_and_only_without_a_majority() {
+    let mut chart = chart();
+    let held = arc(0, 100, 5, &[1, 2, 3]);
+    let before = chart.clone();
+    for other in [arc(0, 100, 4, &[1, 2, 3]), arc(0, 90, 5, &[1, 2, 3]), arc(0, 100, 5, &[1, 3, 2])]
+    {
+        assert!(chart.restart(&restart(other, &[2, 3], None)).is_err());
+    }
+    assert!(chart.restart(&restart(held.clone(), &[3], None)).is_err(), "two of three can vote");
+    assert!(chart.restart(&restart(held.clone(), &[1, 2], None)).is_err(), "it is given up itself");
+    assert_eq!(chart, before);
+    let asked = restart(held, &[2, 3], None);
+    assert_eq!(chart.restart(&asked), Ok(true));
+    assert_eq!(chart.restart(&asked), Ok(false), "said again, it is so already");
+    assert_eq!(chart.seats()[0].arc, asked.next().unwrap());
+    assert!(chart.wiping().is_empty(), "what is left is kept");
+    // Whatever the lost ones agreed on meanwhile is older.
+    chart.learn(&[arc(0, 100, 6, &[2, 3, 4])]).unwrap();
+    assert_eq!(chart.seats()[0].arc, asked.next().unwrap());
+}
+
+#[test]
+fn an_heir_begins_with_nothing_and_takes_nothing_old() {
+    let lost = arc(0, 100, 5, &[2]);
+    let mut heir = Chart::entering(RingId(1), ME, vec![]);
+    let asked = restart(lost.clone(), &[2], Some(1));
+    assert_eq!(heir.restart(&asked), Err(Refusal::Behind { arc: None }), "it knows of no such arc");
+    heir.learn(&[lost]).unwrap();
+    assert_eq!(heir.restart(&asked), Ok(true));
+    let seat = &heir.seats()[0];
+    assert_eq!(
+        (seat.arc.clone(), seat.floor),
+        (asked.next().unwrap(), Ballot::first_of(seat.arc.epoch))
+    );
+    // Who holds some of it still does not take it over empty.
+    let mut full = chart();
+    let others = restart(arc(0, 100, 5, &[2]), &[2], Some(1));
+    assert!(full.restart(&others).is_err());
+}
+
+#[test]
+fn a_member_that_was_given_up_and_comes_back_is_out() {
+    let mut chart = chart();
+    let asked = restart(arc(0, 100, 5, &[1, 2, 3]), &[1, 2], None);
+    chart.learn(&[asked.next().unwrap()]).unwrap();
+    assert!(chart.seats().is_empty());
+    assert_eq!(chart.wiping(), [arc(0, 100, 5, &[1]).span]);
 }

@@ -1,0 +1,152 @@
+//! Letting go of storages that never come back.
+//!
+//! As long as every arc they kept has a living majority this is a leave like any other. An arc that has none cannot be voted
+//! on: then nothing is changed at all, and the error names the arcs and who is silent. Whoever would rather go on with what
+//! is left says so, and is told what may be lost with it; see [`minor_protocol::restart`] for what keeps that from
+//! happening by accident.
+
+use super::{NotMoved, Progress, Taken};
+use crate::{
+    plan::Goal,
+    ring::RingMap,
+    router::Router,
+    transport::Transport,
+    walk::{Hop, NoRing},
+};
+use minor_protocol::{Member, Reply, Request, Restart, RingArc, Span, StorageId};
+
+/// Whether data may be given up with storages that never come back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Loss {
+    /// It may not: where it would be, nothing is done.
+    Refused,
+    /// It may, and is told.
+    Accepted,
+}
+
+/// A stretch of the ring that was begun again without a majority of its members.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lost {
+    /// The stretch.
+    pub span: Span,
+    /// Who went on with what it held: what was written last may be missing there. Where it is nobody, all of the stretch is
+    /// lost.
+    pub kept_by: Vec<Member>,
+}
+
+/// An arc that cannot be changed, since too many of its members do not answer.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "the arc {arc} has no majority: {} of its {} storages {} silent ({})",
+    silent.len(), arc.members.len(), if silent.len() == 1 { "is" } else { "are" },
+    silent.iter().map(|member| member.address.as_str()).collect::<Vec<_>>().join(", ")
+)]
+pub struct Mute {
+    /// The arc.
+    pub arc: RingArc,
+    /// Those who do not answer for it.
+    pub silent: Vec<Member>,
+}
+
+impl<T: Transport> Router<T> {
+    /// Lets the storages at these addresses go, which are dead and stay so.
+    pub async fn evict(
+        &self,
+        dead: &[String],
+        loss: Loss,
+        tell: &mut dyn FnMut(Progress),
+    ) -> Result<(), NotMoved> {
+        // The first round teaches those who lag, and the second sees them taught.
+        self.ask_everybody().await;
+        let hops = self.ask_everybody().await;
+        let arcs = as_remembered(&hops)?;
+        let mut gone = vec![];
+        for address in dead {
+            let member = arcs.iter().flat_map(|arc| &arc.members).find(|m| m.address == *address);
+            let member = member.ok_or_else(|| NotMoved::Unknown { address: address.clone() })?;
+            let answers = |hop: &Hop| {
+                hop.hello.as_ref().is_some_and(|hello| hello.member.storage == member.storage)
+            };
+            if hops.iter().any(answers) {
+                return Err(NotMoved::Alive { address: address.clone() });
+            }
+            gone.push(member.storage);
+        }
+        let mute: Vec<Mute> = arcs.iter().filter_map(|arc| mute(arc, &hops)).collect();
+        let unnamed =
+            |mute: &Mute| mute.silent.iter().any(|member| !gone.contains(&member.storage));
+        if !mute.is_empty() && (loss == Loss::Refused || mute.iter().any(unnamed)) {
+            return Err(NotMoved::NoMajority(mute));
+        }
+        let without = |arcs: &[RingArc]| {
+            gone.iter().try_fold(Goal::of(arcs), |goal, storage| goal.without(*storage))
+        };
+        let heirs = without(&arcs)?;
+        for Mute { arc, .. } in mute {
+            self.restart(&arc, &gone, &heirs, tell).await?;
+        }
+        self.look_round(tell).await?;
+        self.reach(without, tell).await
+    }
+
+    /// Begins one arc again with those of its members that are left, or else with the next storage clockwise.
+    async fn restart(
+        &self,
+        arc: &RingArc,
+        gone: &[StorageId],
+        heirs: &Goal,
+        tell: &mut dyn FnMut(Progress),
+    ) -> Result<(), NotMoved> {
+        let stuck = |why| NotMoved::Stuck { arc: Box::new(arc.clone()), why };
+        let lost: Vec<StorageId> =
+            arc.members.iter().map(|m| m.storage).filter(|id| gone.contains(id)).collect();
+        let heir = (lost.len() == arc.members.len()).then(|| heirs.target(arc.span.to).remove(0));
+        if let Some(heir) = &heir {
+            self.teach_outsider(arc, heir).await.map_err(stuck)?;
+        }
+        let draw = self.core.lines.transport().chance(1 << 16) as u16;
+        let restart = Restart { arc: arc.clone(), lost, heir: heir.clone(), draw };
+        let next = restart.next().map_err(|why| stuck(why.to_string()))?;
+        for member in &next.members {
+            let asked = Request::Restart { restart: Box::new(restart.clone()) };
+            match self.say(member, asked).await {
+                Ok(Ok(Reply::Restarted)) => {}
+                other => return Err(stuck(format!("{}: {other:?}", member.address))),
+            }
+        }
+        let kept_by = if heir.is_some() { vec![] } else { next.members.clone() };
+        tell(Progress::Lost(Lost { span: arc.span, kept_by }));
+        self.learn(&next);
+        match self.teach(arc, &[next]).await {
+            Taken::Decided => Ok(()),
+            Taken::NotYet(why) => Err(stuck(why)),
+        }
+    }
+}
+
+/// The ring as those who answer show and remember it: what nobody keeps any more, somebody has left, or was once told of.
+fn as_remembered(hops: &[Hop]) -> Result<Vec<RingArc>, NotMoved> {
+    let mut ring = RingMap::default();
+    for hello in hops.iter().filter_map(|hop| hop.hello.as_ref()) {
+        hello.kept.iter().map(|kept| &kept.arc).chain(&hello.left).for_each(|arc| {
+            ring.learn(arc);
+        });
+    }
+    ring.tiled().ok_or_else(|| {
+        let last = "nobody remembers who kept it".into();
+        NoRing::Gap { gap: ring.gap().unwrap_or_default(), asked: hops.len(), last }.into()
+    })
+}
+
+/// Whether too few members answer for an arc, and who does not.
+fn mute(arc: &RingArc, hops: &[Hop]) -> Option<Mute> {
+    let answers = |member: &&Member| {
+        hops.iter().filter_map(|hop| hop.hello.as_ref()).any(|hello| {
+            hello.member.storage == member.storage
+                && hello.kept.iter().any(|kept| kept.arc == *arc && !kept.damaged)
+        })
+    };
+    let silent: Vec<Member> = arc.members.iter().filter(|m| !answers(m)).cloned().collect();
+    let heard = arc.members.len() - silent.len();
+    (heard < arc.majority()).then(|| Mute { arc: arc.clone(), silent })
+}
