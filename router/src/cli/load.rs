@@ -186,7 +186,6 @@ pub(crate) async fn watch(
         Either::Left((summary, _)) => summary,
         Either::Right(((), _)) => unreachable!("it is shown as long as it runs"),
     };
-    line.end();
     Ok(summary)
 }
 
