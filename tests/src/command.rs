@@ -53,7 +53,7 @@ impl Home {
     /// The command with these arguments, in this home and in no other surroundings.
     pub fn command(&self, arguments: &[&str]) -> Command {
         static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
-        let mut command = Command::new(PROGRAM.get_or_init(|| process::built("sdht", "sdht")));
+        let mut command = Command::new(PROGRAM.get_or_init(|| process::built("sdht")));
         let ours = env::vars_os().map(|(name, _)| name);
         for name in ours.filter(|name| name.to_string_lossy().starts_with("SDHT_")) {
             command.env_remove(name);

@@ -288,11 +288,11 @@ impl Stderr {
 /// The storage under test, built in this test's own profile.
 pub fn program() -> &'static Path {
     static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
-    PROGRAM.get_or_init(|| built("minor-storage", "minor-storage"))
+    PROGRAM.get_or_init(|| built("minor-storage"))
 }
 
-/// A program of a package, built in this test's own profile.
-pub(crate) fn built(package: &str, program: &str) -> PathBuf {
+/// One of our programs, built in this test's own profile: both at once, or what they share would be built twice.
+pub(crate) fn built(program: &str) -> PathBuf {
     // This test lies in TARGET/PROFILE/deps.
     let test = env::current_exe().expect("a test knows where it lies");
     let place = test.ancestors().nth(2).expect("a test lies in a target directory");
@@ -303,7 +303,7 @@ pub(crate) fn built(package: &str, program: &str) -> PathBuf {
     };
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let built = Command::new(cargo)
-        .args(["build", "--quiet", "-p", package, "--bin", program])
+        .args(["build", "--quiet", "-p", "minor-storage", "-p", "sdht", "--bins"])
         .args(["--profile", profile, "--target-dir"])
         .arg(place.parent().expect("a profile's directory lies in the target directory"))
         .current_dir(env!("CARGO_MANIFEST_DIR"))
