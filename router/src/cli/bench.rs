@@ -15,7 +15,11 @@ use super::{
     },
 };
 use clap::Args;
-use futures_util::future::{Either, select};
+use futures_util::{
+    StreamExt, TryStreamExt,
+    future::{Either, select},
+    stream,
+};
 use serde_json::json;
 use std::{
     cell::Cell,
@@ -98,12 +102,12 @@ impl Bench {
         let work = Work::new(ring.clone(), "bench/".into(), content, self.check);
         let flat_out = Manner { tasks: self.effort.tasks, rate: None };
 
+        let rounds = ring.rounds().await;
         let insert = || (work.keys() < self.records).then(|| (Kind::Insert, work.new_key()));
         let written = watch(console, "write records", &work, flat_out, insert).await?;
 
-        let rounds = ring.rounds().await;
         let measured = self.measure(console, &work, seed).await?;
-        let hops = (ring.rounds().await - rounds) as f64 / measured.operations().max(1) as f64;
+        let hops = work.hops(rounds).await;
         let mut summaries = vec![written, measured];
         if self.check {
             let mut keys = 0..work.keys();
@@ -147,7 +151,7 @@ impl Bench {
             ))?;
             console.print(measured.table())?;
             console.print(measured.chart())?;
-            console.print(format_args!("{hops:.2} hops for one operation"))?;
+            console.print(format_args!("hops to a key: {hops:.2}"))?;
         }
         verdict(console, &summaries, self.check)
     }
@@ -207,7 +211,6 @@ impl Bench {
             let (ring, key) = (ring.clone(), work.key(key));
             async move { ring.delete(key.as_str()).await }
         };
-        use futures_util::{StreamExt, TryStreamExt, stream};
         let deleted = stream::iter(0..work.keys()).map(delete).buffer_unordered(self.effort.tasks);
         deleted.try_for_each(|_| async { Ok(()) }).await?;
         Ok(())

@@ -110,22 +110,20 @@ impl Load {
         let rounds = ring.rounds().await;
 
         let mut chance = Chance::new(seed.into());
-        let put = |kind: Kind| {
+        let put = || {
             let is_read = self.check && work.keys() > 0 && chance.below(2) == 0;
-            match kind {
-                _ if work.keys() == self.items => None,
-                _ if is_read => Some((Kind::Read, chance.below(work.keys()))),
-                kind => Some((kind, work.new_key())),
+            match work.keys() {
+                all if all == self.items => None,
+                some if is_read => Some((Kind::Read, chance.below(some))),
+                _ => Some((Kind::Insert, work.new_key())),
             }
         };
-        let mut put = put;
-        let put_in = watch(console, "put in", &work, manner, || put(Kind::Insert)).await?;
+        let put_in = watch(console, "put in", &work, manner, put).await?;
         let mut next = 0..self.items;
         let query = || next.next().map(|key| (Kind::Read, key));
         let queried = watch(console, "query", &work, manner, query).await?;
 
-        let operations = put_in.operations() + queried.operations();
-        let hops = (ring.rounds().await - rounds) as f64 / operations.max(1) as f64;
+        let hops = work.hops(rounds).await;
         let places = (0..self.items).map(|key| work.key(key).position());
         let parts = spread::of(&ring.arcs().await, places);
         if console.json {
@@ -147,7 +145,7 @@ impl Load {
             console.print(put_in.table())?;
             console.print(format_args!("\nqueried, every one of them:\n{}", queried.table()))?;
             console.print(queried.chart())?;
-            console.print(format_args!("\nhops for one operation: {hops:.2}"))?;
+            console.print(format_args!("\nhops to a key: {hops:.2}"))?;
             console.print(spread_table(&parts))?;
             let rows: Vec<_> = parts.iter().map(|part| (part.address.clone(), part.own)).collect();
             console.print(bars(&rows))?;

@@ -24,6 +24,8 @@ pub(crate) struct Work {
     chance: RefCell<Chance>,
     /// How many keys there are, those being inserted included.
     keys: Cell<u64>,
+    /// How often the ring was asked about one key.
+    asked: Cell<u64>,
     checker: Option<RefCell<Checker>>,
     summary: RefCell<Summary>,
     /// Of the moments since somebody last asked.
@@ -61,6 +63,7 @@ impl Work {
             values,
             chance: RefCell::new(chance),
             keys: Cell::new(0),
+            asked: Cell::new(0),
             checker: is_checked.then(RefCell::default),
             summary: RefCell::new(Summary::new()),
             recent: RefCell::new(Latencies::new()),
@@ -70,6 +73,12 @@ impl Work {
 
     pub(crate) fn keys(&self) -> u64 {
         self.keys.get()
+    }
+
+    /// How many hops it took on average to ask about one key, from a number of rounds before anything was asked.
+    pub(crate) async fn hops(&self, rounds_before: u64) -> f64 {
+        let rounds = self.ring.rounds().await - rounds_before;
+        rounds as f64 / self.asked.get().max(1) as f64
     }
 
     /// The next key that is to be inserted.
@@ -104,11 +113,12 @@ impl Work {
         let give_out = || (next.borrow_mut())();
         let task = async || {
             loop {
+                // Taken before it is due, so that nobody waits for a moment at which nothing is left to do.
+                let Some((kind, key)) = give_out() else { return };
                 let due = match &gate {
                     Some(gate) => gate.pass().await,
                     None => Instant::now(),
                 };
-                let Some((kind, key)) = give_out() else { return };
                 match self.operate(kind, key).await {
                     Ok(()) => {
                         let took = due.elapsed();
@@ -158,6 +168,7 @@ impl Work {
 
     async fn get(&self, key: u64) -> Result<Option<Stamp>, String> {
         let reading = self.checker.as_ref().map(|c| c.borrow_mut().read(key as usize));
+        self.asked.set(self.asked.get() + 1);
         let read = self.ring.read(self.key(key)).await;
         let checked = self.checker.as_ref().zip(reading);
         let state = match (read, checked) {
@@ -184,6 +195,7 @@ impl Work {
         let number: Number = self.checker.as_ref().map_or(0, write);
         let value = self.values.write(key, number);
         let wish = Wish::Set { content_type: "text/plain".into(), expires_ms: None, value };
+        self.asked.set(self.asked.get() + 1);
         let changed = self.ring.change(self.key(key), Operation { expect, wish }).await;
         if let Some(checker) = &self.checker {
             let mut checker = checker.borrow_mut();
