@@ -1,8 +1,8 @@
 //! How fast a ring of real storages on this machine is, through the handle that programs use.
 //!
 //! ```text
-//! cargo build --release -p minor-storage && cargo run --release -p sdht --example figures -- [--json] [--records N]
-//! cargo build --release -p minor-storage && cargo run --release -p sdht --example figures -- --peers [--runs 3] [--times N]
+//! cargo build --release -p minor-storage && cargo run --release -p sdht --example ring_figures -- [--json] [--records N]
+//! cargo build --release -p minor-storage && cargo run --release -p sdht --example ring_figures -- --peers [--runs 3] [--times N]
 //! ```
 //!
 //! Storages run as they come, so what is acknowledged is on the disk; values have 100 bytes. With `--peers`, etcd (three
