@@ -17,7 +17,7 @@ use std::{
 #[command(after_help = "\
 Examples:
   sdht serve
-  curl -X PUT -d hello localhost:7000/v1/kv/greeting
+  sdht serve -p 7001 --workers 2
   sdht serve --ring 10.0.0.1:8000 --bind 10.0.0.9 --door-token-file /etc/sdht/door")]
 pub(crate) struct Serve {
     /// The port to listen on; 0 takes any free one and says which.
