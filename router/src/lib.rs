@@ -139,6 +139,8 @@ mod put_options;
 pub mod register;
 pub mod ring;
 pub mod router;
+#[cfg(feature = "serve")]
+pub mod serve;
 pub mod sync;
 pub mod tally;
 pub mod transport;

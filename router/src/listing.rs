@@ -31,6 +31,13 @@ pub struct Cursor {
     is_over: bool,
 }
 
+impl Cursor {
+    /// Behind this key.
+    pub fn after(key: Key) -> Self {
+        Self { place: key.position(), after: Some(key), is_over: false }
+    }
+}
+
 /// What one page shows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Page {

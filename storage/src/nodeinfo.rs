@@ -4,6 +4,7 @@ use crate::{
     storage::{Durability, Storage},
     store::Room,
 };
+use minor_manners::body;
 use minor_protocol::{
     Member, Position, RingId, StorageId, limits,
     message::{Kept, Neighbour},
@@ -135,10 +136,10 @@ impl Limits {
         answer_bytes: limits::ANSWER_BYTES,
         list_rows: limits::LIST_ROWS,
         connections: 1_024,
-        in_flight_bytes: 256 << 20,
+        in_flight_bytes: body::IN_FLIGHT_BYTES,
         head_seconds: 5,
-        body_grace_seconds: 10,
-        body_bytes_per_second: 1 << 10,
+        body_grace_seconds: body::GRACE_SECONDS,
+        body_bytes_per_second: body::BYTES_PER_SECOND,
     };
 }
 

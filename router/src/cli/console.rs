@@ -165,7 +165,7 @@ impl Console {
 }
 
 /// The token in a file that not everybody can read.
-fn token(path: &Path) -> Result<Token, Fail> {
+pub(crate) fn token(path: &Path) -> Result<Token, Fail> {
     let no = |why: String| Fail::usage(format!("token file {}: {why}", path.display()));
     let mode = fs::metadata(path).map_err(|why| no(why.to_string()))?.permissions().mode();
     if mode & 0o007 != 0 {

@@ -34,6 +34,7 @@ mod progress;
 mod purge;
 mod remove;
 mod repair;
+mod serve;
 mod set;
 mod settings;
 mod status;
@@ -132,6 +133,7 @@ enum Verb {
     Balance(balance::Balance),
     Repair(repair::Repair),
     Purge(purge::Purge),
+    Serve(serve::Serve),
     Export(export::Export),
     Import(import::Import),
     Lab(lab::Lab),
@@ -165,6 +167,7 @@ impl Verb {
             Self::Balance(verb) => verb.run(console).await,
             Self::Repair(verb) => verb.run(console).await,
             Self::Purge(verb) => verb.run(console).await,
+            Self::Serve(verb) => verb.run(console).await,
             Self::Export(verb) => verb.run(console).await,
             Self::Import(verb) => verb.run(console).await,
             Self::Lab(verb) => verb.run(console).await,
@@ -231,6 +234,10 @@ fn in_a_runtime(verb: &Verb, console: &Console) -> Ended {
     let runtime =
         actix_rt::Runtime::new().map_err(|why| Fail::other(format!("no runtime: {why}")))?;
     runtime.block_on(async {
+        if let Verb::Serve(verb) = verb {
+            // It hears Ctrl-C itself, and lets what is under way finish.
+            return verb.run(console).await;
+        }
         let (work, stop) = (pin!(verb.run(console)), pin!(actix_rt::signal::ctrl_c()));
         let ended = match select(work, stop).await {
             Either::Left((ended, _)) => ended,

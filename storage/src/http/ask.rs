@@ -1,12 +1,16 @@
 //! Batches, for routers: many requests in, as many answers out, one commit for all of them.
 
-use super::{Answered, Face, body, body::Held, now_ms, problem::Problem};
+use super::{Answered, Face, now_ms};
 use actix_web::{
     HttpRequest, HttpResponse,
     body::{BodySize, MessageBody},
     dev::Payload,
     http::{StatusCode, header},
     web::{self, Bytes},
+};
+use minor_manners::{
+    Problem,
+    body::{self, Held},
 };
 use minor_protocol::{Answers, Ask, Request, limits, wire};
 use std::{

@@ -1,12 +1,13 @@
 //! How the storage is: for people, for scripts, for whoever keeps it running, for Prometheus.
 
-use super::{Answered, Face, listing, now_ms, problem::Problem};
+use super::{Answered, Face, listing, now_ms};
 use crate::{
     nodeinfo::NodeInfo,
     page::{self, Keys},
     store::Room,
 };
 use actix_web::{HttpRequest, HttpResponse, http::header};
+use minor_manners::{Problem, query};
 use minor_protocol::{Key, Refusal};
 use serde::Deserialize;
 
@@ -22,7 +23,7 @@ struct Wanted {
 
 /// `/`
 pub(super) async fn page(face: &Face, call: &HttpRequest) -> Answered {
-    let Wanted { prefix, after } = listing::query(call)?;
+    let Wanted { prefix, after } = query(call)?;
     let after = after.filter(|after| !after.is_empty());
     let behind = after.as_deref().map(Key::new).transpose()?;
     let page = listing::page(&face.storage, prefix.clone(), behind, KEYS_SHOWN).await;

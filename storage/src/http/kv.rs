@@ -3,7 +3,7 @@
 //! A value is shown under the content type it came with, but never as a page of this origin: browsers are told not to guess,
 //! not to run anything, and to save what is neither text nor JSON.
 
-use super::{Answered, Face, body, conditions, now_ms, problem::Problem};
+use super::{Answered, Face, now_ms};
 use crate::storage::{Elsewhere, Local};
 use actix_web::{
     HttpRequest, HttpResponse,
@@ -11,8 +11,12 @@ use actix_web::{
     dev::Payload,
     http::{
         StatusCode,
-        header::{self, HeaderName, HeaderValue, HttpDate, TryIntoHeaderValue},
+        header::{self, HeaderName, HeaderValue},
     },
+};
+use minor_manners::{
+    Problem, body, conditions,
+    value::{self, Told, content_type, key_of, tagged, ttl_s},
 };
 use minor_protocol::{
     Ballot, Content, Key, Operation, Reply, Stamp, State, Wish,
@@ -20,16 +24,7 @@ use minor_protocol::{
     limits,
     message::{Outcome, Shown},
 };
-use percent_encoding::percent_decode_str;
-use std::{
-    fmt::Write,
-    time::{Duration, UNIX_EPOCH},
-};
 
-/// With a `PUT`: the seconds after which the value is to vanish. With a `GET`: how many are left.
-const TTL: HeaderName = HeaderName::from_static("sdht-ttl");
-/// Which pages a browser may load a value into: those of this storage alone.
-const OWN_PAGES: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
 /// Whose copy is shown, in a ring.
 const COPY: HeaderName = HeaderName::from_static("sdht-copy");
 /// In the query of a request that another storage sent here.
@@ -62,8 +57,8 @@ pub(super) async fn put(face: &Face, call: &HttpRequest, name: &str, body: Paylo
     let expires_ms = ttl_s.map(|s| now_ms.saturating_add(s.saturating_mul(1_000)));
     let wish = Wish::Set { content_type, expires_ms, value };
     match change(face, &key, Operation { expect, wish }, now_ms).await? {
-        Made { before: None, now: Some(stamp) } => tagged(StatusCode::CREATED, stamp),
-        Made { before: Some(_), now: Some(stamp) } => tagged(StatusCode::NO_CONTENT, stamp),
+        Made { before: None, now: Some(stamp) } => Ok(tagged(StatusCode::CREATED, stamp)),
+        Made { before: Some(_), now: Some(stamp) } => Ok(tagged(StatusCode::NO_CONTENT, stamp)),
         Made { now: None, .. } => unreachable!("what was set has a stamp"),
     }
 }
@@ -109,57 +104,19 @@ fn stamp_in(shown: &Shown) -> Option<Stamp> {
     shown.content.header().stamp()
 }
 
-/// The key of a path's last part, decoded once.
-fn key_of(name: &str) -> Result<Key, Problem> {
-    let key = if name.contains('%') {
-        Key::from_bytes(&percent_decode_str(name).collect::<Vec<u8>>())
-    } else {
-        Key::new(name)
-    };
-    Ok(key?)
-}
-
 fn show(face: &Face, call: &HttpRequest, state: State, now_ms: u64) -> Answered {
-    let headers = call.headers();
     let stamp = state.header.stamp().unwrap_or(Stamp(Ballot::ZERO));
-    if conditions::wants_another(headers, stamp)? {
-        return Err(Problem::not_met("the value is another one by now"));
-    }
-    if conditions::knows(headers, stamp)? {
-        return tagged(StatusCode::NOT_MODIFIED, stamp);
+    if let Some(known) = value::known(call, stamp)? {
+        return Ok(known);
     }
     let Content { content_type, expires_ms } = state.header.content.unwrap_or_default();
     let mut reply = HttpResponse::with_body(StatusCode::OK, BoxBody::new(state.value));
     let head = reply.headers_mut();
-    if !is_harmless(&content_type) {
-        head.insert(header::CONTENT_DISPOSITION, HeaderValue::from_static("attachment"));
-    }
-    // What a router stored need not be fit for a head.
-    let content_type =
-        HeaderValue::try_from(content_type).ok().filter(|content_type| !content_type.is_empty());
-    head.insert(header::CONTENT_TYPE, content_type.unwrap_or(OCTETS));
-    head.insert(header::ETAG, tag(stamp));
-    head.insert(header::LAST_MODIFIED, date(stamp));
-    head.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    head.insert(header::CONTENT_SECURITY_POLICY, CONFINED);
-    head.insert(OWN_PAGES, HeaderValue::from_static("same-origin"));
-    if let Some(end) = expires_ms {
-        head.insert(TTL, end.saturating_sub(now_ms).div_ceil(1_000).into());
-    }
+    Told { content_type, stamp, expires_ms }.write(head, now_ms);
     if !face.storage.is_plain() {
         head.insert(COPY, HeaderValue::from_static("local"));
     }
     Ok(reply)
-}
-
-const OCTETS: HeaderValue = HeaderValue::from_static("application/octet-stream");
-/// Whatever is in it, it loads and runs nothing, and belongs to no origin.
-const CONFINED: HeaderValue = HeaderValue::from_static("default-src 'none'; sandbox");
-
-/// Whether a browser may show it instead of saving it.
-fn is_harmless(content_type: &str) -> bool {
-    let kind = content_type.split(';').next().unwrap_or_default().trim_end();
-    ["text/plain", "application/json"].iter().any(|harmless| kind.eq_ignore_ascii_case(harmless))
 }
 
 /// One step towards who keeps the key.
@@ -185,42 +142,4 @@ fn point_to(elsewhere: &Elsewhere, call: &HttpRequest, name: &str) -> Answered {
         }
         Elsewhere::Unknown => misdirected("knows of no other"),
     }
-}
-
-/// The content type given; empty if there is none.
-fn content_type(call: &HttpRequest) -> Result<String, Problem> {
-    let Some(given) = call.headers().get(header::CONTENT_TYPE) else { return Ok(String::new()) };
-    match given.to_str() {
-        Ok(given) if given.len() <= limits::CONTENT_TYPE_BYTES => Ok(given.to_owned()),
-        _ => Err(Problem::malformed(format!(
-            "a content type is ASCII and has at most {} bytes",
-            limits::CONTENT_TYPE_BYTES
-        ))),
-    }
-}
-
-fn ttl_s(call: &HttpRequest) -> Result<Option<u64>, Problem> {
-    let Some(given) = call.headers().get(TTL) else { return Ok(None) };
-    match given.to_str().ok().and_then(|given| given.parse().ok()) {
-        Some(seconds) if seconds > 0 => Ok(Some(seconds)),
-        _ => Err(Problem::malformed("Sdht-Ttl takes whole seconds, at least 1")),
-    }
-}
-
-fn tagged(status: StatusCode, stamp: Stamp) -> Answered {
-    Ok(HttpResponse::build(status).insert_header((header::ETAG, tag(stamp))).finish())
-}
-
-fn tag(stamp: Stamp) -> HeaderValue {
-    // Room for the longest there is: this is written for every request.
-    let mut tag = String::with_capacity(64);
-    write!(tag, "\"{}\"", stamp.0).expect("a text takes whatever is written to it");
-    HeaderValue::try_from(tag).expect("a stamp is hexadecimal")
-}
-
-fn date(stamp: Stamp) -> HeaderValue {
-    // HTTP dates end with the year 9999; a stamp from a clock gone mad may not.
-    const LAST_MS: u64 = 253_402_300_799_000;
-    let time = UNIX_EPOCH + Duration::from_millis(stamp.time_ms().min(LAST_MS));
-    HttpDate::from(time).try_into_value().expect("a date is ASCII")
 }

@@ -8,7 +8,7 @@
 //!
 //! Pages are read one after the other, as fast as they are taken; the whole listing is never in memory.
 
-use super::{Answered, Face, now_ms, problem::Problem};
+use super::{Answered, Face, now_ms};
 use crate::storage::{Page, Storage};
 use actix_web::{
     HttpRequest, HttpResponse,
@@ -16,6 +16,7 @@ use actix_web::{
     web::{self, Bytes},
 };
 use futures_util::{StreamExt, TryStreamExt, stream};
+use minor_manners::{Problem, query};
 use minor_protocol::Key;
 use serde::{Deserialize, Serialize};
 use std::{io, sync::Arc};
@@ -79,12 +80,6 @@ fn rest_of(face: &Face, call: &HttpRequest) -> Result<Rest, Problem> {
     }
     let after = wanted.after.map(Key::new).transpose()?;
     Ok(Rest { storage: face.storage.clone(), prefix: wanted.prefix, after, lines })
-}
-
-/// What the query says.
-pub(super) fn query<T: serde::de::DeserializeOwned>(call: &HttpRequest) -> Result<T, Problem> {
-    let query = web::Query::from_query(call.query_string());
-    query.map(web::Query::into_inner).map_err(|why| Problem::malformed(why.to_string()))
 }
 
 /// The next lines, and what is left behind them.

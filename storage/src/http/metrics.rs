@@ -1,14 +1,12 @@
 //! Counts what is asked, and tells how the storage stands whenever Prometheus comes by.
 
-use super::{
-    body::InFlight,
-    place::{KINDS, Place},
-};
+use super::place::{KINDS, Place};
 use crate::{
     nodeinfo::{Health, NodeInfo},
     storage::Storage,
 };
 use actix_web::http::StatusCode;
+use minor_manners::body::InFlight;
 use prometheus_client::{
     collector::Collector,
     encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric, text},

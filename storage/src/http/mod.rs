@@ -3,15 +3,14 @@
 //! ```text
 //!   bind ─▶ listen ─▶ serve ─▶ routes ─▶ answer
 //!                                          ├── place      what is meant?
-//!                                          ├── guard      may it be asked at all?
-//!                                          ├── body       reads what is sent, within its limits
-//!                                          ├── kv         keys, for people with curl; conditions: their If-…
+//!                                          ├── kv         keys, for people with curl
 //!                                          ├── listing    the keys kept here
 //!                                          ├── ask        batches, for routers
 //!                                          ├── info       how the storage is
-//!                                          ├── problem    every no, in one form
 //!                                          └── metrics    counts them all
 //! ```
+//!
+//! Who may ask, how a body is read, and how a no looks are manners that routers share: [`minor_manners`].
 //!
 //! There is one service, and one `match` in it, instead of actix-web's router: keys are then decoded exactly once, wrong methods
 //! and unknown places are answered in one form, and a `GET` is some 2 µs shorter.
@@ -19,23 +18,19 @@
 //! What it does not do: TLS (a proxy does), compression (it would change bytes), redirects to anything but a storage of the ring.
 
 mod ask;
-mod body;
-mod conditions;
-mod guard;
 mod info;
 mod kv;
 mod listing;
 mod metrics;
 mod place;
-mod problem;
 
-pub use guard::{Guard, NoTokens, Tokens};
+pub use minor_manners::{Guard, NoTokens, Tokens};
 
-use crate::{nodeinfo::Limits, storage::Storage};
+use crate::{nodeinfo::Limits, storage::Storage, store::Fault};
 use actix_web::{
     App, Error, HttpRequest, HttpResponse, HttpServer,
     dev::{Extensions, Payload, ServiceRequest, ServiceResponse, fn_service},
-    http::Method,
+    http::{Method, StatusCode},
     rt::{
         System,
         net::{TcpSocket, TcpStream},
@@ -43,10 +38,10 @@ use actix_web::{
     },
     web::ServiceConfig,
 };
-use body::InFlight;
 use metrics::{Connections, Metrics};
+use minor_manners::{Answered, Problem, body::InFlight};
+use minor_protocol::{Refusal, limits};
 use place::Place;
-use problem::Problem;
 use std::{
     any::Any,
     future::Future,
@@ -87,9 +82,6 @@ impl Face {
     }
 }
 
-/// What came of a request: a reply, or a reasoned no.
-type Answered = Result<HttpResponse, Problem>;
-
 /// Everything the face answers, for an `App` in production and in tests.
 pub fn routes(face: Arc<Face>) -> impl FnOnce(&mut ServiceConfig) {
     move |config| {
@@ -107,7 +99,7 @@ pub fn routes(face: Arc<Face>) -> impl FnOnce(&mut ServiceConfig) {
 async fn answer(face: &Face, call: &HttpRequest, body: Payload) -> HttpResponse {
     let begun = Instant::now();
     let place = Place::of(call.path());
-    let answered = match face.guard.admit(call, place) {
+    let answered = match face.guard.admit(call, place.about()) {
         Ok(()) => give(face, call, place, body).await,
         Err(problem) => Err(problem),
     };
@@ -121,7 +113,7 @@ async fn give(face: &Face, call: &HttpRequest, place: Place<'_>, body: Payload) 
         && face.storage.is_plain()
     {
         // Its keys would all look absent, and nobody is there to fill it again.
-        return Err(Problem::set_aside(aside));
+        return Err(set_aside(aside));
     }
     match (place, call.method()) {
         (Place::Key(name), &Method::GET | &Method::HEAD) => kv::get(face, call, name).await,
@@ -134,8 +126,34 @@ async fn give(face: &Face, call: &HttpRequest, place: Place<'_>, body: Payload) 
         (Place::Live, &Method::GET | &Method::HEAD) => Ok(info::live()),
         (Place::Ready, &Method::GET | &Method::HEAD) => info::ready(face),
         (Place::Metrics, &Method::GET | &Method::HEAD) => Ok(info::metrics(face)),
-        (Place::Nowhere, _) => Err(Problem::nowhere()),
-        (place, _) => Err(Problem::method(place)),
+        (Place::Nowhere, _) => {
+            Err(Problem::nowhere("keys are at /v1/kv/KEY, the status page is at /"))
+        }
+        (place, _) => Err(Problem::method(place.allows())),
+    }
+}
+
+/// The data of a store of its own lies damaged beside it.
+fn set_aside(dir: &str) -> Problem {
+    Problem::new(
+        StatusCode::SERVICE_UNAVAILABLE,
+        format!(
+            "the data of this storage was damaged and set aside in {dir}: bring it back from a backup, or save what is \
+             whole; to begin anew without it, move that directory elsewhere and start again"
+        ),
+    )
+}
+
+/// A write that meets a fault may or may not be on the disk.
+impl From<Fault> for Problem {
+    fn from(fault: Fault) -> Self {
+        match fault {
+            Fault::TooLarge { .. } => Self::too_large("a value", limits::VALUE_BYTES),
+            Fault::Closed => Refusal::Stopping.into(),
+            Fault::Disk { .. } | Fault::Damage { .. } => Self::not_now(format!(
+                "{fault}; the storage stops now: read before you write again"
+            )),
+        }
     }
 }
 

@@ -1,5 +1,7 @@
 //! What a request is about, read off its path.
 
+use minor_manners::guard::About;
+
 /// One of the few things there are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Place<'a> {
@@ -42,6 +44,11 @@ impl<'a> Place<'a> {
             "/metrics" => Self::Metrics,
             _ => Self::Nowhere,
         }
+    }
+
+    /// What a guard is to know of it.
+    pub(super) fn about(self) -> About {
+        if self == Self::Live { About::BeingAlive } else { About::Content }
     }
 
     /// The methods that mean something there.

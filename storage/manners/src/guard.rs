@@ -7,7 +7,7 @@
 //! Host names are compared without their ports: a page cannot choose the name in `Host`, and a forwarded port is another
 //! one than ours.
 
-use super::{place::Place, problem::Problem};
+use crate::problem::Problem;
 use actix_web::{
     HttpRequest,
     http::{
@@ -23,6 +23,15 @@ use std::{
 };
 use subtle::ConstantTimeEq;
 
+/// What a request is about, as far as a guard cares.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum About {
+    /// Whether the process lives.
+    BeingAlive,
+    /// Anything else.
+    Content,
+}
+
 /// What is required of whoever asks.
 #[derive(Debug)]
 pub struct Guard {
@@ -32,14 +41,14 @@ pub struct Guard {
 }
 
 impl Guard {
-    /// The guard of a storage that listens at `address`, is known to others as `advertised`, and has these tokens, if any.
+    /// The guard of what listens at `address`, is known to others as `advertised`, and has these tokens, if any.
     pub fn new(address: SocketAddr, advertised: &str, tokens: Option<Tokens>) -> Self {
         let names = address.ip().is_loopback().then(|| vec![name_in(advertised).to_owned()]);
         Self { names, tokens }
     }
 
     /// Whether this request may be made.
-    pub(super) fn admit(&self, call: &HttpRequest, place: Place<'_>) -> Result<(), Problem> {
+    pub fn admit(&self, call: &HttpRequest, about: About) -> Result<(), Problem> {
         let headers = call.headers();
         // An absolute target takes the place of `Host`.
         let host = match call.uri().authority() {
@@ -48,7 +57,7 @@ impl Guard {
         };
         let host = host.ok_or_else(|| Problem::malformed("a request must name its Host"))?;
         self.check_name(host)?;
-        if place != Place::Live {
+        if about != About::BeingAlive {
             self.check_token(headers)?;
         }
         match headers.get(header::ORIGIN) {
@@ -69,7 +78,7 @@ impl Guard {
             return Ok(());
         }
         let detail = format!(
-            "this storage is not '{}': ask it as localhost, by the address it listens on, or start it with --advertise",
+            "this is not '{}': ask it as localhost, by the address it listens on, or by the name it was given",
             name.escape_debug()
         );
         Err(Problem::new(StatusCode::MISDIRECTED_REQUEST, detail))
@@ -82,10 +91,8 @@ impl Guard {
             return Ok(());
         }
         let detail = "show a token of the token file: `Authorization: Bearer TOKEN`";
-        Err(Problem::new(StatusCode::UNAUTHORIZED, detail).with(
-            header::WWW_AUTHENTICATE,
-            HeaderValue::from_static("Bearer realm=\"minor-storage\""),
-        ))
+        Err(Problem::new(StatusCode::UNAUTHORIZED, detail)
+            .with(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"sdht\"")))
     }
 }
 

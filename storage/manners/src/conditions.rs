@@ -3,12 +3,12 @@
 //! A change is conditional on one thing, decided in the same step in which it is made: that there is nothing, that there is
 //! something, or that there is exactly this. More than one stamp in one header would need a second look, so it is refused.
 
-use super::problem::Problem;
+use crate::problem::Problem;
 use actix_web::http::header::{HeaderMap, HeaderName, IF_MATCH, IF_NONE_MATCH};
 use minor_protocol::{Expect, Stamp};
 
 /// What a `PUT` or a `DELETE` expects.
-pub(super) fn expected(headers: &HeaderMap) -> Result<Expect, Problem> {
+pub fn expected(headers: &HeaderMap) -> Result<Expect, Problem> {
     match (text(headers, IF_MATCH)?, text(headers, IF_NONE_MATCH)?) {
         (None, None) => Ok(Expect::Anything),
         (Some("*"), None) => Ok(Expect::Present),
@@ -28,7 +28,7 @@ pub(super) fn expected(headers: &HeaderMap) -> Result<Expect, Problem> {
 }
 
 /// Whether whoever makes a `GET` wants it only if the value is another than this.
-pub(super) fn knows(headers: &HeaderMap, stamp: Stamp) -> Result<bool, Problem> {
+pub fn knows(headers: &HeaderMap, stamp: Stamp) -> Result<bool, Problem> {
     let Some(known) = text(headers, IF_NONE_MATCH)? else { return Ok(false) };
     let is_it = |tag: &str| {
         let tag = tag.trim();
@@ -38,7 +38,7 @@ pub(super) fn knows(headers: &HeaderMap, stamp: Stamp) -> Result<bool, Problem> 
 }
 
 /// Whether whoever makes a `GET` wants it only if the value is this one, and it is another.
-pub(super) fn wants_another(headers: &HeaderMap, stamp: Stamp) -> Result<bool, Problem> {
+pub fn wants_another(headers: &HeaderMap, stamp: Stamp) -> Result<bool, Problem> {
     let Some(wanted) = text(headers, IF_MATCH)? else { return Ok(false) };
     let is_it = |tag: &str| tag.trim() == "*" || stamp_of(tag.trim()) == Some(stamp);
     Ok(!wanted.split(',').any(is_it))

@@ -2,8 +2,6 @@
 //!
 //! Programs that accept JSON get a problem of RFC 9457; people get the same as one line.
 
-use super::place::Place;
-use crate::store::Fault;
 use actix_web::{
     HttpRequest, HttpResponse,
     http::{
@@ -11,12 +9,12 @@ use actix_web::{
         header::{self, HeaderName, HeaderValue},
     },
 };
-use minor_protocol::{Refusal, key::NoKey, limits};
+use minor_protocol::{Refusal, key::NoKey};
 use serde::Serialize;
 
 /// A no.
 #[derive(Debug)]
-pub(super) struct Problem {
+pub struct Problem {
     status: StatusCode,
     /// What happened and what to do.
     detail: String,
@@ -38,66 +36,69 @@ struct Shown<'a> {
 const COME_BACK_S: HeaderValue = HeaderValue::from_static("1");
 
 impl Problem {
-    /// The data of a store of its own lies damaged beside it.
-    pub(super) fn set_aside(dir: &str) -> Self {
-        Self::new(
-            StatusCode::SERVICE_UNAVAILABLE,
-            format!(
-                "the data of this storage was damaged and set aside in {dir}: bring it back from a backup, or save what is \
-                 whole; to begin anew without it, move that directory elsewhere and start again"
-            ),
-        )
-    }
-
     /// A no with this status and these words.
-    pub(super) fn new(status: StatusCode, detail: impl Into<String>) -> Self {
+    pub fn new(status: StatusCode, detail: impl Into<String>) -> Self {
         Self { status, detail: detail.into(), header: None }
     }
 
     /// The same, with one more line in the head.
-    pub(super) fn with(self, name: HeaderName, value: HeaderValue) -> Self {
+    pub fn with(self, name: HeaderName, value: HeaderValue) -> Self {
         Self { header: Some((name, value)), ..self }
     }
 
-    pub(super) fn malformed(detail: impl Into<String>) -> Self {
+    /// It is not formed as it should be.
+    pub fn malformed(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, detail)
     }
 
-    pub(super) fn not_met(detail: impl Into<String>) -> Self {
+    /// What was expected is not so.
+    pub fn not_met(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::PRECONDITION_FAILED, detail)
     }
 
-    pub(super) fn too_large(what: &str, limit: usize) -> Self {
+    /// It is too long.
+    pub fn too_large(what: &str, limit: usize) -> Self {
         let detail = format!("{what} has at most {limit} bytes");
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, detail)
     }
 
     /// Not now; a moment later perhaps.
-    pub(super) fn not_now(detail: impl Into<String>) -> Self {
+    pub fn not_now(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, detail).with(header::RETRY_AFTER, COME_BACK_S)
     }
 
-    pub(super) fn absent(name: &str) -> Self {
+    /// There is no such key.
+    pub fn absent(name: &str) -> Self {
         Self::new(
             StatusCode::NOT_FOUND,
             format!("there is no value under the key '{}'", name.escape_debug()),
         )
     }
 
-    pub(super) fn nowhere() -> Self {
-        let detail =
-            "there is nothing here; keys are at /v1/kv/KEY, the status page is at /".to_owned();
+    /// There is nothing of ours at this place.
+    pub fn nowhere(but: &str) -> Self {
+        let detail = format!("there is nothing here; {but}");
         Self::new(StatusCode::NOT_FOUND, detail)
     }
 
-    pub(super) fn method(place: Place<'_>) -> Self {
-        let allows = place.allows();
+    /// The place takes only these methods.
+    pub fn method(allows: &'static str) -> Self {
         Self::new(StatusCode::METHOD_NOT_ALLOWED, format!("this place takes only {allows}"))
             .with(header::ALLOW, HeaderValue::from_static(allows))
     }
 
+    /// The words.
+    pub fn detail(&self) -> &str {
+        &self.detail
+    }
+
+    /// The status.
+    pub fn status(&self) -> StatusCode {
+        self.status
+    }
+
     /// The reply to whoever made this call.
-    pub(super) fn shown_to(self, call: &HttpRequest) -> HttpResponse {
+    pub fn shown_to(self, call: &HttpRequest) -> HttpResponse {
         let mut reply = HttpResponse::build(self.status);
         reply.insert_header((header::X_CONTENT_TYPE_OPTIONS, "nosniff"));
         if let Some(header) = self.header {
@@ -157,19 +158,6 @@ impl From<Refusal> for Problem {
             ),
             // The rest only routers hear, inside an answer.
             _ => Self::new(StatusCode::CONFLICT, said),
-        }
-    }
-}
-
-/// A write that meets a fault may or may not be on the disk.
-impl From<Fault> for Problem {
-    fn from(fault: Fault) -> Self {
-        match fault {
-            Fault::TooLarge { .. } => Self::too_large("a value", limits::VALUE_BYTES),
-            Fault::Closed => Refusal::Stopping.into(),
-            Fault::Disk { .. } | Fault::Damage { .. } => Self::not_now(format!(
-                "{fault}; the storage stops now: read before you write again"
-            )),
         }
     }
 }

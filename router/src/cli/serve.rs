@@ -1,0 +1,79 @@
+//! `sdht serve`: a router that stays, with a door for every program that speaks HTTP.
+
+use super::{
+    Ended,
+    console::{Console, token},
+    fail::Fail,
+};
+use clap::Args;
+use sdht::serve::{Guard, Settings, Tokens, serve};
+use std::{
+    net::{IpAddr, SocketAddr, TcpListener},
+    path::PathBuf,
+};
+
+/// Serve the whole ring over HTTP, for every program that is not Rust.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  sdht serve
+  sdht serve -p 7001 --workers 2
+  sdht serve --ring 10.0.0.1:8000 --bind 10.0.0.9 --door-token-file /etc/sdht/door")]
+pub(crate) struct Serve {
+    /// The port to listen on; 0 takes any free one and says which.
+    #[arg(short, long, env = "SDHT_PORT", default_value_t = 7_000)]
+    port: u16,
+
+    /// The address to listen on. One that others reach needs --door-token-file or --insecure.
+    #[arg(long, env = "SDHT_BIND", value_name = "ADDR", default_value = "127.0.0.1")]
+    bind: IpAddr,
+
+    /// A file that not everybody can read, with one or two tokens: whoever comes to this door must show one of them.
+    #[arg(long, env = "SDHT_DOOR_TOKEN_FILE", value_name = "FILE")]
+    door_token_file: Option<PathBuf>,
+
+    /// Let anybody who reaches the address read and write everything.
+    #[arg(long)]
+    insecure: bool,
+
+    /// Threads that answer, each with a router of its own. [default: one for each core]
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u16).range(1..=64))]
+    workers: Option<u16>,
+}
+
+impl Serve {
+    pub(crate) async fn run(&self, console: &Console) -> Ended {
+        let tokens = self.door_token_file.as_deref().map(Tokens::read).transpose();
+        let tokens = tokens.map_err(|why| Fail::usage(why.to_string()))?;
+        if !self.bind.is_loopback() && tokens.is_none() && !self.insecure {
+            return Err(Fail::usage(format!(
+                "others could reach {} and read and write everything",
+                self.bind
+            ))
+            .next(
+                "Listen on 127.0.0.1 (--bind), ask for a token (--door-token-file FILE), stay on 127.0.0.1 behind a proxy \
+                 that knows its users, or say --insecure if everybody there may do so.",
+            ));
+        }
+        let known = console.ring().await?.arcs().await;
+        let wanted = SocketAddr::new(self.bind, self.port);
+        let no_place = |why| Fail::other(format!("cannot listen on {wanted}: {why}"));
+        let listener = TcpListener::bind(wanted).map_err(no_place)?;
+        let address = listener.local_addr()?;
+        let storages = &console.settings;
+        let cores = || std::thread::available_parallelism().map_or(1, usize::from);
+        let settings = Settings {
+            ring: storages.ring.value.clone(),
+            known,
+            token: storages.token_file.value.as_deref().map(token).transpose()?,
+            timeout: storages.timeout.value,
+            guard: Guard::new(address, &address.to_string(), tokens),
+            workers: self.workers.map_or_else(cores, usize::from),
+        };
+        let stop = sdht::serve::asked_to_stop()?;
+        console.say(format!("sdht: listening on http://{address}/"));
+        serve(listener, settings, stop).await?;
+        console.say("sdht: stopped");
+        Ok(())
+    }
+}

@@ -1,0 +1,241 @@
+//! Many operations in one request, and as many answers in the same order.
+//!
+//! ```text
+//! {"op":"set","key":"a","value":"text","if_none_match":"*"}     {"status":201,"stamp":"1-65f…"}
+//! {"op":"get","key":"b"}                                        {"status":200,"stamp":"1-65e…","content_type":"…","value":"…"}
+//! {"op":"delete","key":"c","if_match":"1-65d…"}                 {"status":412,"detail":"key 'c' is not as expected: …"}
+//! ```
+//!
+//! As NDJSON, one a line, or as one CBOR list of such maps (`Content-Type: application/cbor`), where `bytes` takes and gives
+//! any bytes; in JSON those that are no text go as `base64`. Statuses are those of one key at a time.
+//!
+//! They are done at the same time, each for itself: what follows upon another belongs into the next batch.
+
+use super::{Answered, Door, kv};
+use crate::{object::Manifest, put_options::PutOptions};
+use actix_web::{
+    HttpRequest, HttpResponse,
+    dev::Payload,
+    http::{StatusCode, header},
+};
+use base64::{Engine, prelude::BASE64_STANDARD};
+use futures_util::{StreamExt, stream};
+use minor_manners::{Problem, body};
+use minor_protocol::{Expect, Key, Stamp, limits};
+use serde::{Deserialize, Serialize};
+use serde_bytes::ByteBuf;
+use std::time::Duration;
+
+/// Operations of a batch.
+const OPERATIONS: usize = 1_000;
+/// Bytes of a batch, and about as many of its answers.
+const BYTES: usize = 16 << 20;
+/// Operations under way at a time.
+const AT_ONCE: usize = 64;
+const CBOR: &str = "application/cbor";
+const NDJSON: &str = "application/x-ndjson";
+
+#[derive(Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Doing {
+    Get,
+    Set,
+    Delete,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Wanted {
+    op: Doing,
+    key: String,
+    value: Option<String>,
+    base64: Option<String>,
+    bytes: Option<ByteBuf>,
+    #[serde(default)]
+    content_type: String,
+    ttl: Option<u64>,
+    if_match: Option<String>,
+    if_none_match: Option<String>,
+}
+
+#[derive(Default, Serialize)]
+struct Told {
+    status: u16,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stamp: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    content_type: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expires_ms: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    value: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    base64: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    bytes: Option<ByteBuf>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    detail: Option<String>,
+}
+
+/// How a batch is written.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Form {
+    Lines,
+    Cbor,
+}
+
+/// `POST`
+pub(super) async fn post(door: &Door, call: &HttpRequest, body: Payload) -> Answered {
+    let form = form_of(call)?;
+    let _turn = door.turn()?;
+    let mut held = door.shared.in_flight.hold();
+    let body = body::read(call, body, "a batch", BYTES, &mut held).await?;
+    let wanted = wanted_in(form, &body)?;
+    if wanted.len() > OPERATIONS {
+        return Err(Problem::too_large("a batch", OPERATIONS));
+    }
+    let mut room = BYTES;
+    let mut done = stream::iter(wanted).map(|one| operate(door, one)).buffered(AT_ONCE);
+    let mut told = vec![];
+    while let Some(ended) = done.next().await {
+        let ended = ended.and_then(|(one, bytes)| {
+            // What was changed is told in any case; a value that finds no room may be got again.
+            room = room
+                .checked_sub(bytes.len())
+                .ok_or_else(|| Problem::too_large("the values of a batch together", BYTES))?;
+            held.more(bytes.len())?;
+            Ok(with_bytes(form, one, bytes))
+        });
+        told.push(ended.unwrap_or_else(|problem| Told {
+            status: problem.status().as_u16(),
+            detail: Some(problem.detail().to_owned()),
+            ..Told::default()
+        }));
+    }
+    let (kind, text) = match form {
+        Form::Lines => (NDJSON, told.iter().flat_map(line).collect()),
+        Form::Cbor => {
+            let mut text = vec![];
+            ciborium::into_writer(&told, &mut text).expect("texts and numbers have a CBOR form");
+            (CBOR, text)
+        }
+    };
+    Ok(HttpResponse::Ok()
+        .content_type(kind)
+        .insert_header((header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
+        .body::<Vec<u8>>(text))
+}
+
+/// A form that a page of another site could send is refused.
+fn form_of(call: &HttpRequest) -> Result<Form, Problem> {
+    let kind = call.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
+    let kind = kind.and_then(|kind| kind.split(';').next()).unwrap_or_default().trim();
+    match kind.to_ascii_lowercase().as_str() {
+        CBOR => Ok(Form::Cbor),
+        NDJSON | "application/ndjson" | "application/json" => Ok(Form::Lines),
+        _ => {
+            let detail = format!("a batch has the content type {NDJSON} or {CBOR}");
+            Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, detail))
+        }
+    }
+}
+
+fn wanted_in(form: Form, body: &[u8]) -> Result<Vec<Wanted>, Problem> {
+    if form == Form::Cbor {
+        return ciborium::from_reader(body).map_err(|why| Problem::malformed(why.to_string()));
+    }
+    let lines = (1..).zip(body.split(|byte| *byte == b'\n'));
+    let lines = lines.filter(|(_, line)| !line.trim_ascii().is_empty());
+    let read = lines.take(OPERATIONS + 1).map(|(number, line)| {
+        let no = |why| Problem::malformed(format!("line {number}: {why}"));
+        serde_json::from_slice(line).map_err(no)
+    });
+    read.collect()
+}
+
+async fn operate(door: &Door, wanted: Wanted) -> Result<(Told, Vec<u8>), Problem> {
+    let (key, expect) = (Key::of_user(wanted.key.as_str())?, expected(&wanted)?);
+    let status = |status: StatusCode| Told { status: status.as_u16(), ..Told::default() };
+    match wanted.op {
+        Doing::Get => get(door, &key).await,
+        Doing::Set => {
+            let value = value_in(&wanted)?;
+            let mut options = PutOptions::new().content_type(wanted.content_type).expect(expect);
+            options.time_to_live = wanted.ttl.map(Duration::from_secs);
+            crate::object::put::check(&key, &options.content_type)?;
+            let (stamp, was_there) = kv::set(door, &key, value, &options).await?;
+            let is_new = expect == Expect::Absent || expect == Expect::Anything && !was_there;
+            let told = status(if is_new { StatusCode::CREATED } else { StatusCode::NO_CONTENT });
+            Ok((Told { stamp: Some(stamp.0.to_string()), ..told }, vec![]))
+        }
+        Doing::Delete => match door.router.delete(&key, expect).await? {
+            true => Ok((status(StatusCode::NO_CONTENT), vec![])),
+            false => Err(Problem::absent(key.as_str())),
+        },
+    }
+}
+
+async fn get(door: &Door, key: &Key) -> Result<(Told, Vec<u8>), Problem> {
+    let state = door.router.get(key).await?.ok_or_else(|| Problem::absent(key.as_str()))?;
+    if Manifest::of(&state).is_some() {
+        let detail = "the value is a long one: get it by itself";
+        return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, detail));
+    }
+    let stamp = state.header.stamp().map(|stamp| stamp.0.to_string());
+    let content = state.header.content.unwrap_or_default();
+    let content_type = Some(content.content_type).filter(|kind| !kind.is_empty());
+    let status = StatusCode::OK.as_u16();
+    let expires_ms = content.expires_ms;
+    Ok((Told { status, stamp, content_type, expires_ms, ..Told::default() }, state.value))
+}
+
+fn expected(wanted: &Wanted) -> Result<Expect, Problem> {
+    match (wanted.if_match.as_deref(), wanted.if_none_match.as_deref()) {
+        (None, None) => Ok(Expect::Anything),
+        (Some("*"), None) => Ok(Expect::Present),
+        (None, Some("*")) => Ok(Expect::Absent),
+        (Some(stamp), None) => {
+            let stamp = stamp.trim_matches('"').parse().map(Stamp).map(Expect::Stamp);
+            stamp.map_err(|_| Problem::not_met("no value here has this stamp"))
+        }
+        _ => Err(Problem::malformed("if_match takes a stamp or *, or if_none_match takes *")),
+    }
+}
+
+fn value_in(wanted: &Wanted) -> Result<Vec<u8>, Problem> {
+    let value = match (&wanted.value, &wanted.base64, &wanted.bytes) {
+        (Some(text), None, None) => text.clone().into_bytes(),
+        (None, None, Some(bytes)) => bytes.to_vec(),
+        (None, Some(base64), None) => BASE64_STANDARD
+            .decode(base64)
+            .map_err(|why| Problem::malformed(format!("base64: {why}")))?,
+        _ => return Err(Problem::malformed("a set takes one of value, base64 and bytes")),
+    };
+    if value.len() > limits::VALUE_BYTES {
+        return Err(Problem::too_large("a value in a batch", limits::VALUE_BYTES));
+    }
+    if wanted.ttl == Some(0) {
+        return Err(Problem::malformed("ttl takes whole seconds, at least 1"));
+    }
+    Ok(value)
+}
+
+/// Only what was got has a value, an empty one too.
+fn with_bytes(form: Form, told: Told, bytes: Vec<u8>) -> Told {
+    match form {
+        _ if told.status != StatusCode::OK.as_u16() => told,
+        Form::Cbor => Told { bytes: Some(ByteBuf::from(bytes)), ..told },
+        Form::Lines => match String::from_utf8(bytes) {
+            Ok(value) => Told { value: Some(value), ..told },
+            Err(no_text) => {
+                Told { base64: Some(BASE64_STANDARD.encode(no_text.as_bytes())), ..told }
+            }
+        },
+    }
+}
+
+fn line(told: &Told) -> Vec<u8> {
+    let mut line = serde_json::to_vec(told).expect("texts and numbers are JSON");
+    line.push(b'\n');
+    line
+}

@@ -1,0 +1,207 @@
+//! The door: a router that stays, for every program that speaks HTTP.
+//!
+//! ```text
+//!   curl ──▶ listener ──▶ worker 1: its own router ──▶ storages
+//!                    └──▶ worker 2: its own router ──▶ storages
+//!                            │
+//!                            ├── place      what is meant? One table, from which /openapi.json is made
+//!                            ├── kv         one key over the whole ring, linearizable, of any size; range: a part of it
+//!                            ├── listing    the keys, as NDJSON
+//!                            ├── batch      many operations in one request
+//!                            ├── info       how the ring is
+//!                            ├── fault      what a router says of a failure, as a status
+//!                            └── metrics    counts
+//! ```
+//!
+//! Its manners are those of a storage ([`minor_manners`]), and any number of doors may stand open: none keeps anything that
+//! matters. Each worker has a router of its own, so that nothing is shared on the way of a request but a few counters.
+//!
+//! Everything is bounded. A worker works on so many requests at a time and holds so many bytes; whoever comes then is told
+//! to come back in a second, before anything of his request was done.
+//!
+//! What it does not do: TLS (a proxy does), compression, transactions over several keys.
+
+mod batch;
+mod fault;
+mod info;
+mod kv;
+mod listing;
+mod metrics;
+mod place;
+mod range;
+
+use crate::{
+    router::{Patience, Router},
+    transport::http::{HttpTransport, Token},
+};
+use actix_web::{
+    App, Error, HttpRequest, HttpResponse, HttpServer,
+    dev::{Payload, ServiceRequest, ServiceResponse, fn_service},
+    http::Method,
+    rt::signal::unix::{SignalKind, signal},
+    web::ServiceConfig,
+};
+use futures_util::future::select;
+use metrics::Metrics;
+use minor_manners::{Answered, Problem, body::InFlight};
+use minor_protocol::RingArc;
+use place::Place;
+use std::{
+    cell::Cell,
+    future::Future,
+    io,
+    net::TcpListener,
+    pin::pin,
+    rc::Rc,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+pub use minor_manners::{Guard, NoTokens, Tokens};
+
+/// Requests that one worker works on at a time.
+const AT_ONCE: usize = 512;
+/// Connections at a time.
+const CONNECTIONS: usize = 1_024;
+/// How long a head may take.
+const HEAD: Duration = Duration::from_secs(5);
+/// How long an idle connection is kept.
+const KEEP_ALIVE: Duration = Duration::from_secs(75);
+/// How long what is under way may take when the door closes.
+const FAREWELL: Duration = Duration::from_secs(10);
+
+/// How a door stands.
+#[derive(Debug)]
+pub struct Settings {
+    /// Storages of the ring; one that answers is enough.
+    pub ring: Vec<String>,
+    /// Arcs that were seen before. They may be out of date.
+    pub known: Vec<RingArc>,
+    /// What opens the storages.
+    pub token: Option<Token>,
+    /// How long an operation is tried.
+    pub timeout: Duration,
+    /// Who may come in.
+    pub guard: Guard,
+    /// Threads that answer, each with its own router.
+    pub workers: usize,
+}
+
+/// What all workers share.
+struct Shared {
+    guard: Guard,
+    in_flight: InFlight,
+    metrics: Metrics,
+}
+
+/// One worker's door.
+struct Door {
+    router: Router<HttpTransport>,
+    shared: Arc<Shared>,
+    busy: Rc<Cell<usize>>,
+}
+
+/// One of the requests that a worker works on, until dropped.
+struct Turn(Rc<Cell<usize>>);
+
+impl Door {
+    fn turn(&self) -> Result<Turn, Problem> {
+        if self.busy.get() >= AT_ONCE {
+            return Err(Problem::not_now(format!(
+                "{AT_ONCE} requests are being worked on: nothing of this one was done; try again in a moment"
+            )));
+        }
+        self.busy.set(self.busy.get() + 1);
+        Ok(Turn(Rc::clone(&self.busy)))
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        self.0.set(self.0.get() - 1);
+    }
+}
+
+/// Serves until `stop` ends; then lets what is under way finish, for 10 s at the longest. To be called in a runtime of actix.
+pub async fn serve(
+    listener: TcpListener,
+    settings: Settings,
+    stop: impl Future<Output = ()> + Send + 'static,
+) -> io::Result<()> {
+    let Settings { ring, known, token, timeout, guard, workers } = settings;
+    let in_flight = InFlight::default();
+    let metrics = Metrics::new(&in_flight);
+    let shared = Arc::new(Shared { guard, in_flight, metrics });
+    let operation_ms = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX);
+    let patience = Patience { operation_ms, ..Patience::default() };
+    let app = move || {
+        // Here is the worker's own thread.
+        let router = Router::new(HttpTransport::new(token.as_ref()), ring.clone(), patience);
+        router.remember(&known);
+        let (shared, busy) = (Arc::clone(&shared), Rc::default());
+        App::new().configure(routes(Rc::new(Door { router, shared, busy })))
+    };
+    HttpServer::new(app)
+        .workers(workers)
+        .max_connections(CONNECTIONS.div_ceil(workers))
+        .client_request_timeout(HEAD)
+        .keep_alive(KEEP_ALIVE)
+        .tcp_nodelay(true)
+        .shutdown_timeout(FAREWELL.as_secs())
+        .shutdown_signal(stop)
+        .listen(listener)?
+        .run()
+        .await
+}
+
+/// Ends when a service manager or a person at the keyboard asks the process to stop. To be called in a runtime of actix.
+pub fn asked_to_stop() -> io::Result<impl Future<Output = ()> + Send + 'static> {
+    let (mut terminate, mut interrupt) =
+        (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    Ok(async move {
+        select(pin!(terminate.recv()), pin!(interrupt.recv())).await;
+    })
+}
+
+fn routes(door: Rc<Door>) -> impl FnOnce(&mut ServiceConfig) {
+    move |config| {
+        config.default_service(fn_service(move |call: ServiceRequest| {
+            let door = Rc::clone(&door);
+            async move {
+                let (call, body) = call.into_parts();
+                let reply = answer(&door, &call, body).await;
+                Ok::<_, Error>(ServiceResponse::new(call, reply))
+            }
+        }));
+    }
+}
+
+async fn answer(door: &Door, call: &HttpRequest, body: Payload) -> HttpResponse {
+    let begun = Instant::now();
+    let place = Place::of(call.path());
+    let answered = match door.shared.guard.admit(call, place.about()) {
+        Ok(()) => give(door, call, place, body).await,
+        Err(problem) => Err(problem),
+    };
+    let reply = answered.unwrap_or_else(|problem| problem.shown_to(call));
+    door.shared.metrics.count(place.operation(call.method()), reply.status(), begun.elapsed());
+    reply
+}
+
+async fn give(door: &Door, call: &HttpRequest, place: Place<'_>, body: Payload) -> Answered {
+    match (place, call.method()) {
+        (Place::Key(name), &Method::GET | &Method::HEAD) => kv::get(door, call, name).await,
+        (Place::Key(name), &Method::PUT) => kv::put(door, call, name, body).await,
+        (Place::Key(name), &Method::DELETE) => kv::delete(door, call, name).await,
+        (Place::Keys, &Method::GET) => listing::get(door, call).await,
+        (Place::Batch, &Method::POST) => batch::post(door, call, body).await,
+        (Place::WhereIs(name), &Method::GET | &Method::HEAD) => info::where_is(door, name).await,
+        (Place::Ring, &Method::GET | &Method::HEAD) => info::ring(door).await,
+        (Place::Live, &Method::GET | &Method::HEAD) => Ok(info::live()),
+        (Place::Ready, &Method::GET | &Method::HEAD) => info::ready(door, call).await,
+        (Place::Metrics, &Method::GET | &Method::HEAD) => Ok(info::metrics(door).await),
+        (Place::OpenApi, &Method::GET | &Method::HEAD) => Ok(info::open_api()),
+        (Place::Nowhere, _) => Err(Problem::nowhere("keys are at /v1/kv/KEY")),
+        (place, _) => Err(Problem::method(place.allows())),
+    }
+}

@@ -1,0 +1,150 @@
+//! What a request is about, read off its path; and the one table of all there is, which `/openapi.json` shows to programs.
+
+use actix_web::http::Method;
+use minor_manners::guard::About;
+use serde_json::{Value, json};
+
+/// One of the few things there are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Place<'a> {
+    /// `/v1/kv/…`: one key, as it was sent.
+    Key(&'a str),
+    /// `/v1/kv`: all keys.
+    Keys,
+    /// `/v1/batch`
+    Batch,
+    /// `/v1/whereis/…`: who keeps a key.
+    WhereIs(&'a str),
+    /// `/v1/ring`
+    Ring,
+    /// `/livez`
+    Live,
+    /// `/readyz`
+    Ready,
+    /// `/metrics`
+    Metrics,
+    /// `/openapi.json`
+    OpenApi,
+    /// Nothing of ours.
+    Nowhere,
+}
+
+/// A place, its path, the methods that mean something there, each with what it does.
+type Row = (Place<'static>, &'static str, &'static str, &'static [(&'static str, &'static str)]);
+
+const TABLE: &[Row] = &[
+    (
+        Place::Key(""),
+        "/v1/kv/{key}",
+        "GET, HEAD, PUT, DELETE",
+        &[
+            ("get", "The value; Range takes a part of it, If-None-Match spares what is known"),
+            ("head", "What is known of the value"),
+            ("put", "Sets it; If-Match and If-None-Match: * are atomic, Sdht-Ttl takes seconds"),
+            ("delete", "Deletes it; If-Match is atomic"),
+        ],
+    ),
+    (
+        Place::Keys,
+        "/v1/kv",
+        "GET",
+        &[("get", "The keys as NDJSON, in the order of the ring: prefix, after, limit")],
+    ),
+    (
+        Place::Batch,
+        "/v1/batch",
+        "POST",
+        &[("post", "Many operations as NDJSON or as a CBOR list, and as many answers")],
+    ),
+    (Place::WhereIs(""), "/v1/whereis/{key}", "GET, HEAD", &[("get", "Who keeps a key")]),
+    (Place::Ring, "/v1/ring", "GET, HEAD", &[("get", "The arcs and who keeps them")]),
+    (Place::Live, "/livez", "GET, HEAD", &[("get", "The process is there")]),
+    (
+        Place::Ready,
+        "/readyz",
+        "GET, HEAD",
+        &[("get", "The ring is found; with redundant=1, every arc has all its copies")],
+    ),
+    (Place::Metrics, "/metrics", "GET, HEAD", &[("get", "Figures for Prometheus")]),
+    (Place::OpenApi, "/openapi.json", "GET, HEAD", &[("get", "This description")]),
+];
+
+impl<'a> Place<'a> {
+    /// The place of a path as it was sent, not yet decoded.
+    pub(super) fn of(path: &'a str) -> Self {
+        if let Some(name) = path.strip_prefix("/v1/kv/") {
+            return Self::Key(name);
+        }
+        if let Some(name) = path.strip_prefix("/v1/whereis/") {
+            return Self::WhereIs(name);
+        }
+        let row = TABLE.iter().find(|(_, known, ..)| *known == path && !known.contains('{'));
+        row.map_or(Self::Nowhere, |(place, ..)| *place)
+    }
+
+    /// The methods that mean something there.
+    pub(super) fn allows(self) -> &'static str {
+        let is_it =
+            |(place, ..): &&Row| std::mem::discriminant(place) == std::mem::discriminant(&self);
+        TABLE.iter().find(is_it).map_or("", |(_, _, allows, _)| allows)
+    }
+
+    /// What a guard is to know of it.
+    pub(super) fn about(self) -> About {
+        if self == Self::Live { About::BeingAlive } else { About::Content }
+    }
+
+    /// What it counts as.
+    pub(super) fn operation(self, method: &Method) -> usize {
+        match (self, method) {
+            (Self::Key(_), &Method::PUT) => 1,
+            (Self::Key(_), &Method::DELETE) => 2,
+            (Self::Key(_), _) => 0,
+            (Self::Keys, _) => 3,
+            (Self::Batch, _) => 4,
+            _ => 5,
+        }
+    }
+}
+
+/// The names of what requests count as.
+pub(super) const OPERATIONS: [&str; 6] = ["get", "set", "delete", "list", "batch", "other"];
+
+/// All of it as OpenAPI describes it.
+pub(super) fn open_api() -> Value {
+    let mut paths = serde_json::Map::new();
+    for (_, path, _, methods) in TABLE {
+        let mut item = serde_json::Map::new();
+        for (method, summary) in *methods {
+            let problem = json!({"description": "A problem of RFC 9457"});
+            let responses = json!({"2XX": {"description": "Done"}, "4XX": problem, "5XX": problem});
+            item.insert((*method).into(), json!({"summary": summary, "responses": responses}));
+        }
+        if path.contains("{key}") {
+            let schema = json!({"type": "string", "maxLength": minor_protocol::limits::KEY_BYTES});
+            let key = json!({"name": "key", "in": "path", "required": true, "schema": schema});
+            item.insert("parameters".into(), json!([key]));
+        }
+        paths.insert((*path).into(), item.into());
+    }
+    let info = json!({"title": "sdht", "version": env!("CARGO_PKG_VERSION")});
+    json!({"openapi": "3.1.0", "info": info, "paths": paths})
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_row_is_found_by_its_path() {
+        for (place, path, allows, methods) in TABLE {
+            let found = Place::of(path.trim_end_matches("{key}"));
+            assert_eq!((found, found.allows()), (*place, *allows), "{path}");
+            for (method, _) in *methods {
+                assert!(allows.split(", ").any(|one| one.eq_ignore_ascii_case(method)), "{path}");
+            }
+        }
+        assert_eq!(Place::of("/v1/kvx"), Place::Nowhere);
+        assert_eq!(Place::of("/v1/kv/{key}"), Place::Key("{key}"));
+    }
+}

@@ -1,0 +1,31 @@
+//! How a key is put, got and refused over HTTP.
+//!
+//! A storage speaks so of what it keeps, and a router of the whole ring; whoever knows one knows the other.
+//!
+//! ```text
+//!   guard        may it be asked at all?
+//!   body         reads what is sent, within its limits
+//!   conditions   If-Match, If-None-Match
+//!   value        a key and its value in a path and in a head
+//!   problem      every no, in one form
+//! ```
+
+pub mod body;
+pub mod conditions;
+pub mod guard;
+pub mod problem;
+pub mod value;
+
+pub use guard::{Guard, NoTokens, Tokens};
+pub use problem::Problem;
+
+use actix_web::{HttpRequest, HttpResponse, web};
+
+/// What came of a request: a reply, or a reasoned no.
+pub type Answered = Result<HttpResponse, Problem>;
+
+/// What the query says.
+pub fn query<T: serde::de::DeserializeOwned>(call: &HttpRequest) -> Result<T, Problem> {
+    let query = web::Query::from_query(call.query_string());
+    query.map(web::Query::into_inner).map_err(|why| Problem::malformed(why.to_string()))
+}

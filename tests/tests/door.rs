@@ -1,0 +1,321 @@
+//! The door of a ring of real processes, as curl and Python come to it.
+
+use sdht_tests::{
+    command::{Home, interrupt},
+    http::{Call, Connection, Reply},
+    process::{self, Process},
+    wait_until,
+};
+use std::{
+    io::{BufRead, BufReader, Write},
+    net::SocketAddr,
+    process::{Child, Command, Output, Stdio},
+    thread,
+};
+use tempfile::TempDir;
+
+/// A ring of three storages and a door to it.
+struct Open {
+    door: Option<Child>,
+    address: SocketAddr,
+    storages: Vec<(TempDir, Process)>,
+    _home: Home,
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        if let Some(mut door) = self.door.take() {
+            let _ = door.kill();
+            let _ = door.wait();
+        }
+    }
+}
+
+fn open(flags: &[&str]) -> Open {
+    let storages: Vec<(TempDir, Process)> = (0..3).map(|_| process::fresh()).collect();
+    let addresses: Vec<String> = storages.iter().map(|s| s.1.address().to_string()).collect();
+    let home = Home::default();
+    let mut join = vec!["join"];
+    join.extend(addresses.iter().map(String::as_str));
+    home.ends(0, &join);
+    let mut serve = vec!["serve", "-p", "0", "--ring", &addresses[0]];
+    serve.extend(flags);
+    let mut door = home.begin(&serve);
+    let mut said = BufReader::new(door.stderr.take().expect("stderr is piped"));
+    let mut line = String::new();
+    while !line.contains("listening on http://") {
+        line.clear();
+        assert!(said.read_line(&mut line).unwrap() > 0, "the door did not open");
+    }
+    let place = line.split("http://").nth(1).unwrap().trim_end().trim_end_matches('/');
+    let address = place.parse().unwrap();
+    // What it says later is read, so that it never waits for us.
+    thread::spawn(move || said.lines().for_each(drop));
+    Open { door: Some(door), address, storages, _home: home }
+}
+
+impl Open {
+    fn call(&self, call: &Call) -> Reply {
+        Connection::open(self.address).unwrap().call(call).unwrap()
+    }
+
+    fn at(&self, place: &str) -> String {
+        format!("http://{}{place}", self.address)
+    }
+
+    /// What curl prints: the body, and the status on a line of its own.
+    fn curl(&self, arguments: &[&str], place: &str) -> (u16, String) {
+        let out = curl_fed(arguments, &self.at(place), b"");
+        let text = String::from_utf8_lossy(&out.stdout).into_owned();
+        let (body, status) = text.rsplit_once('\n').unwrap_or_else(|| panic!("{out:?}"));
+        (status.parse().unwrap(), body.to_owned())
+    }
+}
+
+fn curl_fed(arguments: &[&str], url: &str, input: &[u8]) -> Output {
+    let mut curl = Command::new("curl");
+    curl.args(["-sS", "-w", "\n%{http_code}"]).args(arguments).arg(url);
+    curl.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = curl.spawn().expect("curl is there");
+    let (mut stdin, input) = (child.stdin.take().unwrap(), input.to_vec());
+    let feed = thread::spawn(move || drop(stdin.write_all(&input)));
+    let out = child.wait_with_output().unwrap();
+    feed.join().unwrap();
+    out
+}
+
+#[test]
+fn curl_alone_does_everything() {
+    let mut open = open(&[]);
+    let put =
+        |more: &[&str], place| open.curl(&[&["-X", "PUT", "-d", "hello"], more].concat(), place);
+    assert_eq!(put(&["-H", "Content-Type: text/plain"], "/v1/kv/a/key").0, 201);
+    assert_eq!(put(&["-H", "Content-Type: text/plain"], "/v1/kv/a/key").0, 204);
+    assert_eq!(open.curl(&[], "/v1/kv/a%2Fkey"), (200, "hello".into()));
+    assert_eq!(open.curl(&["-r", "1-3"], "/v1/kv/a/key"), (206, "ell".into()));
+    assert_eq!(open.curl(&["-r", "9-"], "/v1/kv/a/key").0, 416);
+    assert_eq!(put(&["-H", "If-None-Match: *"], "/v1/kv/a/key").0, 412);
+    assert_eq!(put(&["-H", "If-None-Match: *"], "/v1/kv/once").0, 201);
+    assert_eq!(put(&["-H", "Transfer-Encoding: chunked"], "/v1/kv/in-chunks").0, 201);
+    assert_eq!(put(&["-H", "Expect: 100-continue"], "/v1/kv/asked-before").0, 201);
+    assert_eq!(open.curl(&[], "/v1/kv/asked-before"), (200, "hello".into()));
+
+    let got = open.call(&Call::get("/v1/kv/a/key"));
+    let (tag, kind) = (got.header("etag").unwrap(), got.header("content-type"));
+    assert_eq!((kind, got.header("x-content-type-options")), (Some("text/plain"), Some("nosniff")));
+    let matches = format!("If-Match: {tag}");
+    assert_eq!(open.curl(&["-H", &format!("If-None-Match: {tag}")], "/v1/kv/a/key").0, 304);
+    assert_eq!(put(&["-H", &matches], "/v1/kv/a/key").0, 204);
+    assert_eq!(put(&["-H", &matches], "/v1/kv/a/key").0, 412, "it is another one by now");
+    let head = open.call(&Call::new("HEAD", "/v1/kv/a/key"));
+    assert_eq!((head.status, head.header("content-length")), (200, Some("5")));
+
+    assert_eq!(put(&["-H", "Sdht-Ttl: 1"], "/v1/kv/brief").0, 201);
+    wait_until("a brief value is gone", process::LIMIT, || open.curl(&[], "/v1/kv/brief").0 == 404);
+
+    let (status, keys) = open.curl(&[], "/v1/kv?prefix=a");
+    let mut keys: Vec<&str> = keys.lines().collect();
+    keys.sort_unstable();
+    assert_eq!(
+        (status, &keys[..]),
+        (200, &["{\"key\":\"a/key\"}", "{\"key\":\"asked-before\"}"][..])
+    );
+    let (_, first) = open.curl(&[], "/v1/kv?limit=1");
+    let first: serde_json::Value = serde_json::from_str(&first).unwrap();
+    let (_, rest) = open.curl(&[], &format!("/v1/kv?after={}", first["key"].as_str().unwrap()));
+    assert_eq!(rest.lines().count(), 3, "four keys are there: {rest}");
+
+    assert_eq!(open.curl(&["-X", "DELETE"], "/v1/kv/a/key").0, 204);
+    assert_eq!(open.curl(&["-X", "DELETE"], "/v1/kv/a/key").0, 404);
+    assert_eq!(open.curl(&[], "/v1/kv/a/key").0, 404);
+    python_speaks_it_too(&open);
+    let told = interrupt(open.door.take().unwrap());
+    assert_eq!(told.code, 0, "Ctrl-C closes the door in order");
+}
+
+fn python_speaks_it_too(open: &Open) {
+    let program = "import sys, urllib.request as u\n\
+        url = sys.argv[1]\n\
+        assert u.urlopen(u.Request(url, data=b'of python', method='PUT')).status == 201\n\
+        assert u.urlopen(url).read() == b'of python'\n\
+        assert u.urlopen(u.Request(url, method='DELETE')).status == 204\n";
+    let url = open.at("/v1/kv/snake");
+    match Command::new("python3").args(["-c", program, &url]).status() {
+        Ok(status) => assert!(status.success()),
+        Err(_) => eprintln!("left out: there is no python3"),
+    }
+}
+
+#[test]
+fn a_long_value_passes_through_and_any_part_of_it_comes_back() {
+    let open = open(&[]);
+    let long: Vec<u8> = (0..3_000_000_u32).map(|n| (n % 251) as u8).collect();
+    for placed in ["201", "204"] {
+        let put =
+            curl_fed(&["-T", "-", "-H", "Content-Type: image/raw"], &open.at("/v1/kv/long"), &long);
+        assert_eq!(put.stdout, format!("\n{placed}").as_bytes(), "{put:?}");
+    }
+    let got = open.call(&Call::get("/v1/kv/long"));
+    assert_eq!((got.status, got.header("content-type")), (200, Some("image/raw")));
+    assert!(got.body == long, "{} bytes came back", got.body.len());
+    let part = open.call(&Call::get("/v1/kv/long").with("range", "bytes=1000000-1200000"));
+    assert_eq!(
+        (part.status, part.header("content-range")),
+        (206, Some("bytes 1000000-1200000/3000000"))
+    );
+    assert!(part.body == long[1_000_000..=1_200_000]);
+    let head = open.call(&Call::new("HEAD", "/v1/kv/long"));
+    assert_eq!((head.status, head.header("content-length")), (200, Some("3000000")));
+    let refused = open.call(&Call::put("/v1/kv/long", long.clone()).with("if-none-match", "*"));
+    assert_eq!(refused.status, 412);
+    let short = open.call(&Call::put("/v1/kv/long", "short"));
+    assert_eq!(short.status, 204);
+    assert_eq!(open.call(&Call::get("/v1/kv/long")).text(), "short");
+    assert_eq!(open.curl(&[], "/v1/kv").1, "{\"key\":\"long\"}\n", "no piece is shown as a key");
+}
+
+#[test]
+fn a_batch_is_answered_in_its_order() {
+    let open = open(&[]);
+    let post = |lines: &str| {
+        let call = Call::post("/v1/batch", lines).with("content-type", "application/x-ndjson");
+        let reply = open.call(&call);
+        assert_eq!(reply.status, 200, "{reply:?}");
+        let told = |line: &str| serde_json::from_str::<serde_json::Value>(line).unwrap();
+        reply.text().lines().map(told).collect::<Vec<_>>()
+    };
+    let told = post(
+        "{\"op\":\"set\",\"key\":\"a\",\"value\":\"text\",\"if_none_match\":\"*\"}\n\
+         {\"op\":\"set\",\"key\":\"b\",\"base64\":\"/w==\"}\n\
+         {\"op\":\"get\",\"key\":\"nothing\"}\n\
+         {\"op\":\"set\",\"key\":\"\",\"value\":\"\"}",
+    );
+    let statuses: Vec<_> = told.iter().map(|one| one["status"].as_u64().unwrap()).collect();
+    assert_eq!(statuses, [201, 201, 404, 400]);
+    let stamp = told[0]["stamp"].as_str().unwrap();
+    let told = post(&format!(
+        "{{\"op\":\"get\",\"key\":\"a\"}}\n{{\"op\":\"get\",\"key\":\"b\"}}\n\
+         {{\"op\":\"set\",\"key\":\"c\",\"value\":\"\",\"if_match\":\"{stamp}\"}}"
+    ));
+    assert_eq!((told[0]["value"].as_str(), told[0]["stamp"].as_str()), (Some("text"), Some(stamp)));
+    assert_eq!(told[1]["base64"].as_str(), Some("/w=="));
+    assert_eq!(told[2]["status"].as_u64(), Some(412));
+    let form = Call::post("/v1/batch", "").with("content-type", "text/plain");
+    assert_eq!(open.call(&form).status, 415, "a page of another site could send that");
+}
+
+#[test]
+fn every_place_of_the_description_is_there() {
+    let open = open(&[]);
+    let described = open.call(&Call::get("/openapi.json")).json();
+    let paths = described["paths"].as_object().unwrap();
+    assert_eq!(paths.len(), 9);
+    for (path, methods) in paths {
+        let place = path.replace("{key}", "some");
+        let nothing = open.call(&Call::new("PATCH", &place));
+        assert_eq!(nothing.status, 405, "{path}");
+        let allowed = nothing.header("allow").unwrap().to_lowercase();
+        for method in ["get", "put", "post", "delete"] {
+            let is_described = methods.get(method).is_some();
+            assert_eq!(
+                allowed.split(", ").any(|one| one == method),
+                is_described,
+                "{method} {path}"
+            );
+            let reply = open.call(&Call::new(&method.to_uppercase(), &place));
+            assert_eq!(reply.status != 405, is_described, "{method} {path}: {reply:?}");
+            assert_ne!(reply.status, 500, "{method} {path}");
+        }
+    }
+    let reply = open.call(&Call::get("/elsewhere").with("accept", "application/json"));
+    assert_eq!(
+        (reply.status, reply.header("content-type")),
+        (404, Some("application/problem+json"))
+    );
+    assert_eq!(open.call(&Call::get(&format!("/v1/kv/{}", "x".repeat(1_025)))).status, 414);
+    assert_eq!(open.call(&Call::get("/v1/kv/%00hidden")).status, 400);
+    let metrics = open.call(&Call::get("/metrics")).text();
+    assert!(metrics.contains("sdht_under_copied_arcs 0"), "{metrics}");
+    assert_eq!(metrics.matches("sdht_storage_up{").count(), 3, "{metrics}");
+}
+
+#[test]
+fn a_lost_storage_is_no_lost_door_but_no_redundancy_either() {
+    let mut open = open(&[]);
+    assert_eq!(open.call(&Call::put("/v1/kv/kept", "value")).status, 201);
+    assert_eq!(open.call(&Call::get("/readyz?redundant=1")).status, 200);
+    let ring = open.call(&Call::get("/v1/ring")).json();
+    assert_eq!(ring["storages"].as_array().unwrap().len(), 3);
+    open.storages[2].1.kill9();
+    assert_eq!(open.call(&Call::get("/readyz")).status, 200);
+    assert_eq!(open.call(&Call::get("/readyz?redundant=1")).status, 503);
+    assert_eq!(open.call(&Call::get("/v1/kv/kept")).text(), "value");
+    assert_eq!(open.call(&Call::put("/v1/kv/kept", "other")).status, 204);
+    let down = "sdht_storage_up{storage=\"".to_owned()
+        + &open.storages[2].1.address().to_string()
+        + "\"} 0";
+    assert!(open.call(&Call::get("/metrics")).text().contains(&down));
+}
+
+#[test]
+fn without_a_majority_the_answer_is_503_and_come_back() {
+    let mut open = open(&["--timeout", "1s"]);
+    open.storages[1].1.kill9();
+    open.storages[2].1.kill9();
+    let reply = open.call(&Call::get("/v1/kv/any"));
+    assert_eq!((reply.status, reply.header("retry-after")), (503, Some("1")), "{reply:?}");
+    assert_eq!(open.call(&Call::get("/livez")).status, 200);
+}
+
+#[test]
+fn more_than_a_worker_takes_is_refused_at_once() {
+    let open = open(&["--workers", "1", "--timeout", "20s"]);
+    // Uploads that do not go on: each is being worked on.
+    let slow: Vec<Connection> = (0..512)
+        .map(|n| {
+            let mut slow = Connection::open(open.address).unwrap();
+            let head = format!(
+                "PUT /v1/kv/slow{n} HTTP/1.1\r\nhost: {}\r\ncontent-length: 9\r\n\r\n",
+                open.address
+            );
+            slow.send(head.as_bytes()).unwrap();
+            slow
+        })
+        .collect();
+    let mut refused = None;
+    wait_until("the worker is busy", process::LIMIT, || {
+        let reply = open.call(&Call::get("/v1/kv/any"));
+        refused = (reply.status == 503).then_some(reply);
+        refused.is_some()
+    });
+    assert_eq!(refused.unwrap().header("retry-after"), Some("1"));
+    assert_eq!(open.call(&Call::get("/livez")).status, 200);
+    drop(slow);
+    wait_until("the worker has room again", process::LIMIT, || {
+        open.call(&Call::get("/v1/kv/any")).status == 404
+    });
+}
+
+#[test]
+fn others_than_this_machine_need_a_token() {
+    let home = Home::default();
+    let told = Home::default();
+    let (_dir, storage) = process::fresh();
+    let address = storage.address().to_string();
+    home.ends(0, &["join", &address]);
+    let refused = home.sdht(&["serve", "-p", "0", "--bind", "0.0.0.0", "--ring", &address]);
+    assert_eq!(refused.code, 2, "{refused}");
+    assert!(refused.err.contains("--insecure"), "{refused}");
+
+    let file = told.path().join("tokens");
+    std::fs::write(&file, "a-long-secret-word-of-ours\n").unwrap();
+    let chmod = Command::new("chmod").arg("600").arg(&file).status().unwrap();
+    assert!(chmod.success());
+    let open = open(&["--door-token-file", file.to_str().unwrap()]);
+    assert_eq!(open.call(&Call::get("/v1/kv/k")).status, 401);
+    assert_eq!(open.call(&Call::get("/livez")).status, 200);
+    let shown = Call::get("/v1/kv/k").with("authorization", "Bearer a-long-secret-word-of-ours");
+    assert_eq!(open.call(&shown).status, 404);
+    let pointed = shown.with("host", "evil.example");
+    assert_eq!(open.call(&pointed).status, 421);
+}
