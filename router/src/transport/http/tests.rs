@@ -72,9 +72,16 @@ fn a_307_is_not_followed() {
 
 #[test]
 fn a_refusal_is_quoted() {
-    let head = "401 Unauthorized\r\nContent-Type: application/problem+json";
-    let why = garbled(said(head, br#"{"title":"Unauthorized","detail":"show a token"}"#));
-    assert_eq!(why, "401 Unauthorized: show a token");
+    let problem = |status: &str, detail: &str| {
+        let head = format!("{status}\r\nContent-Type: application/problem+json");
+        said(&head, format!(r#"{{"title":"no","detail":"{detail}"}}"#).as_bytes())
+    };
+    let why = garbled(problem("500 Internal Server Error", "the disk is gone"));
+    assert_eq!(why, "500 Internal Server Error: the disk is gone");
+    // Only who asked can mend this one: it is told apart.
+    let (address, _) = somebody(vec![problem("401 Unauthorized", "show a token")]);
+    let heard = asked(address, None);
+    assert_eq!(heard, Err(Silence::NotAllowed("401 Unauthorized: show a token".into())));
 }
 
 #[test]
