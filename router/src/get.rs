@@ -89,6 +89,11 @@ impl Get {
         }
     }
 
+    /// Whether a majority has answered, so that the others need not be waited for for ever.
+    pub fn may_be_decided(&self) -> bool {
+        self.tally.verdict() == Verdict::Reached
+    }
+
     /// What a majority of the members shows alike, if one does: a ballot, or nothing.
     fn alike(&self) -> Option<Option<Ballot>> {
         let majority = self.voters / 2 + 1;

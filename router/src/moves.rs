@@ -148,7 +148,10 @@ impl<T: Transport> Router<T> {
             Some(place) => place,
             None => self.middle_of_the_heaviest(&arcs).await?,
         };
-        self.reach(|arcs| Goal::of(arcs).with(place, hello.member.clone()), tell).await
+        let joined = |arcs: &[RingArc]| {
+            Goal::leaving_free(arcs, Some(place)).with(place, hello.member.clone())
+        };
+        self.reach(joined, tell).await
     }
 
     /// Which storage is meant by an address: the one the ring has there, dead or alive, else whoever answers.

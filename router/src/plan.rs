@@ -81,6 +81,12 @@ impl Goal {
     /// The goal that the arcs as they are stand for: every storage keeps the last place it has, and what is half done is
     /// finished or undone.
     pub fn of(arcs: &[RingArc]) -> Self {
+        Self::leaving_free(arcs, None)
+    }
+
+    /// The same; and where the arcs leave open which of several places a storage has, it is not this one. A storage that is
+    /// alone has both halves of what was cut for a newcomer, and the newcomer's place is not its own.
+    pub fn leaving_free(arcs: &[RingArc], free: Option<Position>) -> Self {
         let copies = arcs.iter().map(|arc| arc.copies).max().unwrap_or(1);
         let mut places: Vec<(Position, Member)> = vec![];
         for member in arcs.iter().map(RingArc::first) {
@@ -96,7 +102,9 @@ impl Goal {
                     .any(|other| other.span.from == arc.span.to && other.span != arc.span)
             };
             let last = arcs.iter().filter(own).find(|arc| !goes_on(arc));
-            let last = last.or_else(|| arcs.iter().rfind(own)).expect("it is the first of an arc");
+            let other = || arcs.iter().filter(own).rfind(|arc| Some(arc.span.to) != free);
+            let last = last.or_else(other).or_else(|| arcs.iter().rfind(own));
+            let last = last.expect("it is the first of an arc");
             places.push((last.span.to, last.first().clone()));
         }
         places.sort_by_key(|(place, _)| *place);

@@ -103,7 +103,7 @@ impl<T: Transport> Router<T> {
                     Some(place) => *place,
                     None => self.middle_of_the_heaviest(arcs).await?,
                 };
-                goal.with(place, hello.member)?
+                Goal::leaving_free(arcs, Some(place)).with(place, hello.member)?
             }
             Wanted::Leave(storage) => goal.without(*storage)?,
             Wanted::Copies(copies) => goal.with_copies(*copies),

@@ -51,7 +51,9 @@ impl<T: Transport> Router<T> {
                 self.shrink_out(arc, storage, tell).await?;
                 // Where it was the first, its place went with it.
                 let back = |arcs: &[RingArc]| match &place {
-                    Some((place, member)) => Goal::of(arcs).with(*place, member.clone()),
+                    Some((place, member)) => {
+                        Goal::leaving_free(arcs, Some(*place)).with(*place, member.clone())
+                    }
                     None => Ok(Goal::of(arcs)),
                 };
                 self.reach(back, tell).await?;

@@ -112,6 +112,24 @@ fn a_storage_leaves_and_its_arc_becomes_part_of_the_next() {
 }
 
 #[test]
+fn wherever_a_lonely_storage_is_cut_the_newcomer_gets_the_place() {
+    for place in [50, 150] {
+        let mut arcs = ring_of(&[(100, 1)], 3);
+        let joined = |arcs: &[RingArc]| {
+            Goal::leaving_free(arcs, Some(Position(place))).with(Position(place), member(2))
+        };
+        // The router dies after the cut, and the next one looks at what is there.
+        let cut = joined(&arcs).unwrap().step(&arcs).unwrap();
+        apply(&mut arcs, &cut);
+        arcs.sort_by_key(|arc| arc.span.from);
+        story(&joined(&arcs).unwrap(), &mut arcs);
+        let mut ends: Vec<u64> = members(&arcs).iter().map(|(end, _)| *end).collect();
+        ends.sort_unstable();
+        assert_eq!(ends, [100.min(place), 100.max(place)]);
+    }
+}
+
+#[test]
 fn the_last_storage_does_not_leave() {
     let arcs = ring_of(&[(100, 1)], 3);
     assert_eq!(Goal::of(&arcs).without(StorageId(1)), Err(NoGoal::LastStorage));

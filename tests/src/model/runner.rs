@@ -287,8 +287,8 @@ impl Scene {
                 }
             }
             Round::Read { arc } => {
-                let (read, verdict) = self.runners[router].read(&arc);
-                let seen = (verdict == Verdict::Reached).then(|| read.decide(arc.epoch));
+                let (read, _) = self.runners[router].read(&arc);
+                let seen = read.may_be_decided().then(|| read.decide(arc.epoch));
                 match seen {
                     None => self.read_again(router),
                     Some(Seen::Absent) => self.answer_get(router, None),

@@ -61,9 +61,14 @@ impl Runner {
             && arc.filling.is_none_or(|filling| heard.iter().any(|l| l.from == filling))
     }
 
-    /// Whether a sync has enough listings before all have come.
+    /// Whether a sync has enough listings, or a reading enough answers, before all have come: the rest may be slow.
     pub(in crate::model) fn has_heard_enough(&self) -> bool {
-        matches!(&self.round, Round::List { step } if !self.waiting.is_empty() && self.has_listed(&step.arc))
+        !self.waiting.is_empty()
+            && match &self.round {
+                Round::List { step } => self.has_listed(&step.arc),
+                Round::Read { arc } => self.read(arc).0.may_be_decided(),
+                _ => false,
+            }
     }
 }
 
