@@ -145,6 +145,7 @@ pub mod sync;
 pub mod tally;
 pub mod transport;
 mod tries;
+mod turns;
 pub mod walk;
 
 pub use error::{NotConnected, NotGot, NotSet, Trouble};

@@ -154,6 +154,10 @@ impl<T: Transport> Router<T> {
     ) -> Result<Changed, NotChanged> {
         let mut tries = Tries::new(self.core.patience.operation_ms);
         let mut show = if operation == Operation::IDENTITY { Show::Whole } else { Show::Header };
+        let turn = tokio::time::timeout(tries.left(), self.core.turns.take(key)).await;
+        let Ok(_turn) = turn else {
+            return Err(not_changed(key, &change, Trouble::Contention { tried_ms: tries.ms() }));
+        };
         loop {
             let arc = self.arc_around(key.position(), &mut tries).await;
             let arc = arc.map_err(|why| not_changed(key, &change, why))?;

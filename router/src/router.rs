@@ -10,6 +10,7 @@ use crate::{
         lines::{Heard, Lines},
     },
     tries::Count,
+    turns::Turns,
 };
 use futures_util::{
     Stream, StreamExt,
@@ -62,6 +63,7 @@ pub(crate) struct Core<T> {
     /// Addresses the user named.
     pub(crate) seeds: RefCell<Vec<String>>,
     pub(crate) patience: Patience,
+    pub(crate) turns: Rc<Turns>,
     pub(crate) pace: Pace,
     /// Whom to ask for the value next: it goes round.
     turn: Cell<usize>,
@@ -80,6 +82,7 @@ impl<T: Transport> Router<T> {
             name,
             seeds: RefCell::new(seeds),
             patience,
+            turns: Rc::default(),
             pace: Pace::default(),
             turn: Cell::new(0),
             rounds: Cell::new(0),

@@ -90,7 +90,12 @@ impl Tries {
         self.begun.elapsed() >= self.limit
     }
 
-    fn ms(&self) -> u64 {
+    /// The time that is left.
+    pub(crate) fn left(&self) -> Duration {
+        self.limit.saturating_sub(self.begun.elapsed())
+    }
+
+    pub(crate) fn ms(&self) -> u64 {
         u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 }
