@@ -92,6 +92,7 @@ fn a_memory_that_is_out_of_date_heals() {
     assert_eq!(one.prints(&["get", "k"]), "v");
     one.ends(0, &["set", "k", "w"]);
     assert_eq!(two.prints(&["get", "k"]), "w");
+    one.ends(0, &["walk"]);
     assert!(!one.prints(&["config"]).contains(&at(0)), "it has learned who is there now");
 }
 
