@@ -92,7 +92,7 @@ pub enum NotMoved {
     },
     /// A step made no progress for too long.
     #[error(
-        "the arc {arc} is stuck: {why}. Everything is served as before; try again when that is mended."
+        "the arc {arc} is stuck: {why}. What was agreed so far holds, and what has a majority is served; the same again goes on from here."
     )]
     Stuck {
         /// The arc.

@@ -173,24 +173,31 @@ impl<T: Transport> Router<T> {
         }
     }
 
-    /// Renews whatever is there at a new ballot, the whole round in this arc's epoch.
+    /// Renews whatever is there at a new ballot, the whole round in this arc's epoch. It is accepted anew also if those who
+    /// answer first are of one mind: whoever asks for this has seen that somebody is not.
     pub(crate) async fn renew(&self, key: &Key, arc: &RingArc) -> Tried<()> {
         let arc = &std::sync::Arc::new(arc.clone());
         let mut tries = Tries::new(self.core.patience.operation_ms);
         loop {
-            let mut change = None;
-            match self
-                .try_change(key, arc, &Operation::IDENTITY, &mut change, Show::Whole, &mut tries)
-                .await
-            {
-                Ok(_) => return Ok(()),
-                Err(again) => {
-                    if self.arc_in_memory(key).is_none_or(|now| !now.is_same_slot(arc)) {
-                        return Err(Again::Wiser);
-                    }
-                    self.or_give_up(again, &mut tries).await.map_err(Again::Later)?;
+            let operation = Operation::IDENTITY;
+            let id = self.ballot(arc.epoch);
+            let mut change =
+                Some(Change { operation: operation.clone(), id, may_be_applied: true });
+            let tried =
+                self.try_change(key, arc, &operation, &mut change, Show::Whole, &mut tries).await;
+            let again = match tried {
+                // Its clock is behind what was forgotten there: the next id is above it.
+                Ok(Ended::Seen(Outcome::Unknown, header, _)) => {
+                    self.see(header.forgot);
+                    Again::Wiser
                 }
+                Ok(_) => return Ok(()),
+                Err(again) => again,
+            };
+            if self.arc_in_memory(key).is_none_or(|now| !now.is_same_slot(arc)) {
+                return Err(Again::Wiser);
             }
+            self.or_give_up(again, &mut tries).await.map_err(Again::Later)?;
         }
     }
 

@@ -5,6 +5,7 @@
 
 use sdht::{Expect, Loss, NotMoved, NotSet, Progress, Wanted, blocking::Ring};
 use sdht_tests::{
+    http::Call,
     process::{self, Process},
     wait_until,
 };
@@ -151,6 +152,14 @@ fn a_storage_that_was_away_catches_up() {
     let data = storages[0].0.path().join("data");
     storages[0].1 = process::Launch::on(&data).at_port(at).serve();
     ring.repair().finish().unwrap();
+    // Whoever is asked shows its own copy.
+    for key in ledger.values.keys() {
+        let own = Call::get(&format!("/v1/kv/{}", key.replace(' ', "%20")));
+        let stamps =
+            storages.iter().map(|(_, storage)| storage.call(&own).header("etag").map(String::from));
+        let stamps: BTreeSet<Option<String>> = stamps.collect();
+        assert_eq!(stamps.len(), 1, "one repair makes all copies alike: {key} has {stamps:?}");
+    }
     storages[1].1.kill9();
     ledger.check(&ring);
     ledger.write(&ring);

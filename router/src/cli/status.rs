@@ -129,7 +129,7 @@ impl Seen {
         let arcs = || self.arcs.iter().filter(own);
         let kept = arcs().map(|arc| arc.full().count()).min().unwrap_or(0);
         let wanted = arcs().map(|arc| arc.copies).max().unwrap_or(0);
-        (arcs().map(|arc| arc.span.share()).sum(), kept, wanted)
+        (arcs().map(|arc| arc.span.share()).fold(0.0, |sum, share| sum + share), kept, wanted)
     }
 
     pub(crate) fn to_json(&self) -> Value {

@@ -19,6 +19,8 @@ use std::collections::BTreeMap;
 const AT_ONCE: usize = 256;
 /// In how many parts a stretch that differs is looked at more closely.
 const PARTS: usize = 8;
+/// Looks at a part that differed: what is written meanwhile may differ for ever.
+const LOOKS: usize = 4;
 
 impl<T: Transport> Router<T> {
     /// Finishes or undoes what is half done, fills anew whoever cannot trust its own data, and levels every arc.
@@ -85,8 +87,8 @@ impl<T: Transport> Router<T> {
         tell: &mut dyn FnMut(Progress),
     ) -> Result<(), NotMoved> {
         let mut so_far: Option<Synced> = None;
-        let mut waiting = vec![arc.span];
-        while let Some(part) = waiting.pop() {
+        let mut waiting = vec![(arc.span, LOOKS)];
+        while let Some((part, looks)) = waiting.pop() {
             let tallies = self.patiently(arc, async || self.tallies(arc, part).await).await?;
             let most =
                 tallies.iter().max_by_key(|tally| tally.records).copied().unwrap_or_default();
@@ -97,13 +99,18 @@ impl<T: Transport> Router<T> {
             } else {
                 let parts = part.in_parts(PARTS);
                 if most.records > u64::from(LIST_ROWS) && parts.len() > 1 {
-                    waiting.extend(parts);
+                    waiting.extend(parts.into_iter().map(|part| (part, looks)));
                     continue;
                 }
                 let level = async || self.level_part(arc, part).await;
                 let (keys, renewed) = self.patiently(arc, level).await?;
-                synced.keys += keys as u64;
                 synced.copied += renewed as u64;
+                if renewed > 0 && looks > 1 {
+                    // A majority has what was renewed; whether all have it, the next look tells.
+                    waiting.push((part, looks - 1));
+                } else {
+                    synced.keys += keys as u64;
+                }
             }
             tell(Progress::Synced(*synced));
         }

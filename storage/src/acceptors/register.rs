@@ -107,9 +107,14 @@ impl Standing {
         operation: Operation,
         now_ms: u64,
     ) -> Result<Changed, Refusal> {
+        // Before any refusal: a message may come twice, and if the storage restarted between the two the second would be
+        // refused, and its sender believe that nothing was done and do it again under another id.
+        if found.remembers(id) {
+            return Ok(Changed::Unchanged(Outcome::Done));
+        }
         self.prepare(ballot)?;
         let tried_before = id < ballot;
-        if tried_before && !found.remembers(id) && found.forgot >= id {
+        if tried_before && found.forgot >= id {
             return Ok(Changed::Unchanged(Outcome::Unknown));
         }
         Ok(match operation.apply(found, id, now_ms) {
