@@ -2,6 +2,13 @@
 
 use super::{NotMoved, Progress, Swept};
 use crate::{object::ORPHAN_AGE, router::Router, transport::Transport};
+use minor_protocol::RingArc;
+use tokio::time::{Duration, sleep};
+
+/// How often it is looked whether an arc's members are alike, and how long it is waited in between. Where somebody writes all
+/// the time they never are, and what is dead on all of them is swept nevertheless.
+const LOOKS: u32 = 10;
+const LOOK_MS: u64 = 20;
 
 impl<T: Transport> Router<T> {
     /// Deletes orphaned pieces, then drops what every member of an arc shows dead. An arc of which a member is silent, or is
@@ -13,8 +20,29 @@ impl<T: Transport> Router<T> {
         let mut swept = Swept { keys: 0, pieces };
         tell(Progress::Swept(swept));
         for arc in self.survey().await?.arcs {
+            self.until_alike(&arc, tell).await?;
             swept.keys += self.sweep(&arc).await?;
             tell(Progress::Swept(swept));
+        }
+        Ok(())
+    }
+
+    /// What was renewed is on a majority; the last member may hear of it a moment later, or has to be levelled once more.
+    async fn until_alike(
+        &self,
+        arc: &RingArc,
+        tell: &mut dyn FnMut(Progress),
+    ) -> Result<(), NotMoved> {
+        for look in 1..=LOOKS {
+            let tallies = self.tallies(arc, arc.span).await.unwrap_or_default();
+            let all_heard = tallies.len() == arc.members.len();
+            if !all_heard || tallies.iter().all(|tally| *tally == tallies[0]) {
+                return Ok(());
+            }
+            if look == LOOKS / 2 {
+                self.level(arc, tell).await?;
+            }
+            sleep(Duration::from_millis(LOOK_MS)).await;
         }
         Ok(())
     }
