@@ -285,6 +285,7 @@ impl NotMoved {
         match self {
             Self::NoRing(no_ring) => no_ring.is_retryable(),
             Self::Silent { .. } | Self::Stuck { .. } | Self::NoMajority(_) => true,
+            Self::NotSwept(why) => why.is_retryable(),
             Self::NoGoal(_) | Self::Refused { .. } | Self::Uneven(_) => false,
             Self::Alive { .. } | Self::Unknown { .. } | Self::Ended => false,
         }

@@ -15,15 +15,17 @@ mod preview;
 mod progress;
 mod purge;
 mod repair;
+mod sweep;
 mod weigh;
 
 pub(crate) use decide::note;
 pub use evict::{Loss, Lost, Mute};
 pub use preview::{Moved, Preview, Wanted};
-pub use progress::{Progress, Synced};
+pub use progress::{Progress, Swept, Synced};
 pub use purge::Purged;
 
 use crate::{
+    error::NotGot,
     plan::{Goal, NoGoal, Step, even::Load},
     router::Router,
     transport::{Silence, Transport},
@@ -100,6 +102,9 @@ pub enum NotMoved {
         /// What stands in the way.
         why: String,
     },
+    /// All copies are alike, but what is dead could not be listed and is still there.
+    #[error("all copies are alike, but what is dead was not swept: {0}")]
+    NotSwept(Box<NotGot>),
 }
 
 /// How one step ended.

@@ -75,6 +75,22 @@ fn a_ring_is_founded_and_its_keys_are_set_and_read() {
 }
 
 #[test]
+fn a_ring_that_is_named_is_founded_by_joining_all_that_is_named() {
+    let storages: Vec<Storage> = (0..3).map(|_| process::fresh()).collect();
+    let [a, b, c] = [0, 1, 2].map(|n| address(&storages[n]));
+    let home = Home::default();
+    let told = home.ends(1, &["join", &b, &c, "--ring", &format!("{a},{b}")]);
+    assert!(told.err.contains("join that one too") && told.err.contains(&a), "{told}");
+    let planned = home.ends(0, &["join", &a, "--ring", &a, "--plan"]);
+    assert!(planned.err.contains("would found"), "{planned}");
+    let mut command = home.command(&["join", &a, &b, &c]);
+    let told = Told::of(command.env("SDHT_RING", format!("{b},{a}")).output().unwrap());
+    assert_eq!(told.code, 0, "{told}");
+    assert!(told.err.contains(&format!("{a} is a new ring")), "{told}");
+    home.ends(0, &["status", "--ring", &c]);
+}
+
+#[test]
 fn bytes_come_back_as_they_went_in() {
     let (home, _storages) = ring_of(1);
     let bytes: Vec<u8> = (0..=255).cycle().take(40_000).collect();

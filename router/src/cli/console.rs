@@ -6,7 +6,7 @@ use super::{
     memory::Memory,
     settings::{Origin, Settings},
 };
-use sdht::{Ring, Token, handle::Builder};
+use sdht::{NotConnected, Ring, Token, handle::Builder};
 use serde::Serialize;
 use std::{
     cell::{OnceCell, RefCell},
@@ -56,16 +56,21 @@ impl Console {
 
     /// The ring; comes to it when it is first asked for.
     pub(crate) async fn ring(&self) -> Result<Ring, Fail> {
+        Ok(self.reach().await??)
+    }
+
+    /// The same for whoever wants to know why it cannot be reached.
+    pub(crate) async fn reach(&self) -> Result<Result<Ring, NotConnected>, Fail> {
         if let Some(ring) = self.ring.get() {
-            return Ok(ring.clone());
+            return Ok(Ok(ring.clone()));
         }
         let named = &self.settings.ring.value;
         let mut builder = self.builder()?;
         if let Some(memory) = self.memory_of(named) {
             builder = builder.known(memory.arcs.clone());
         }
-        let ring = builder.connect(named.clone()).await?;
-        Ok(self.ring.get_or_init(|| ring).clone())
+        let ring = builder.connect(named.clone()).await;
+        Ok(ring.map(|ring| self.adopt(ring)))
     }
 
     /// From now on this is the ring.

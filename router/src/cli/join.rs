@@ -85,34 +85,52 @@ impl Join {
     /// The ring to join: the one that is named, or one that a storage to be joined is in, or a new one; none if it would only be
     /// founded.
     async fn ring(&self, console: &Console) -> Result<Option<Ring>, Fail> {
-        let is_named = !matches!(console.settings.ring.origin, Origin::Memory(_) | Origin::BuiltIn);
+        let known = &console.settings.ring;
+        let is_named = !matches!(known.origin, Origin::Memory(_) | Origin::BuiltIn);
         if is_named {
-            return console.ring().await.map(Some);
+            match console.reach().await? {
+                Ok(ring) => return Ok(Some(ring)),
+                Err(NotConnected::NoRing(why @ NoRing::NotFounded(_))) => {
+                    // Whoever names a ring means that one; a new one only if all that is named is to be in it.
+                    if !known.value.iter().all(|named| self.addresses.contains(named)) {
+                        return Err(Fail::from(why).next(format!(
+                            "Name a storage that is in the ring ({}: {}); or join that one too, first of all, and it \
+                             founds a ring.",
+                            known.origin,
+                            known.value.join(",")
+                        )));
+                    }
+                }
+                Err(other) => return Err(other.into()),
+            }
         }
         match console.builder()?.connect(self.addresses.clone()).await {
             Ok(ring) => return Ok(Some(console.adopt(ring))),
             Err(NotConnected::NoRing(NoRing::NotFounded(_))) => {}
             Err(other) => return Err(other.into()),
         }
-        let known = console.settings.ring.value.clone();
-        match console.builder()?.connect(known.clone()).await {
-            Ok(ring) => Ok(Some(console.adopt(ring))),
-            Err(NotConnected::NoRing(NoRing::NobodyAnswers { .. }))
-                if console.settings.ring.origin != Origin::BuiltIn =>
-            {
-                let what = format!("the ring used last does not answer ({})", known.join(", "));
-                Err(Fail::other(what).next(format!(
-                    "Name the ring with --ring; or, for a new one, say --ring {} and found it.",
-                    self.addresses[0]
-                )))
+        if !is_named {
+            match console.builder()?.connect(known.value.clone()).await {
+                Ok(ring) => return Ok(Some(console.adopt(ring))),
+                Err(NotConnected::NoRing(NoRing::NobodyAnswers { .. }))
+                    if known.origin != Origin::BuiltIn =>
+                {
+                    let known = known.value.join(", ");
+                    let what = format!("the ring used last does not answer ({known})");
+                    return Err(Fail::other(what).next(format!(
+                        "Name the ring with --ring; or, for a new one, say --ring {} and found it.",
+                        self.addresses[0]
+                    )));
+                }
+                Err(_) => {}
             }
-            Err(_) if self.care.plan => {
-                let new = format!("{} would found a ring; nothing would move.", self.addresses[0]);
-                console.say(new);
-                Ok(None)
-            }
-            Err(_) => self.found(console).await.map(Some),
         }
+        if self.care.plan {
+            let new = format!("{} would found a ring; nothing would move.", self.addresses[0]);
+            console.say(new);
+            return Ok(None);
+        }
+        self.found(console).await.map(Some)
     }
 
     async fn found(&self, console: &Console) -> Result<Ring, Fail> {

@@ -31,7 +31,9 @@ mod man;
 mod memory;
 mod preview;
 mod progress;
+mod pull;
 mod purge;
+mod push;
 mod remove;
 mod repair;
 mod serve;
@@ -39,6 +41,7 @@ mod set;
 mod settings;
 mod status;
 mod table;
+mod tree;
 mod value;
 mod verdict;
 mod walk;
@@ -136,6 +139,8 @@ enum Verb {
     Serve(serve::Serve),
     Export(export::Export),
     Import(import::Import),
+    Push(push::Push),
+    Pull(pull::Pull),
     Lab(lab::Lab),
     #[command(hide = true)]
     Addmany(lab::AddMany),
@@ -170,6 +175,8 @@ impl Verb {
             Self::Serve(verb) => verb.run(console).await,
             Self::Export(verb) => verb.run(console).await,
             Self::Import(verb) => verb.run(console).await,
+            Self::Push(verb) => verb.run(console).await,
+            Self::Pull(verb) => verb.run(console).await,
             Self::Lab(verb) => verb.run(console).await,
             Self::Addmany(verb) => verb.run(console).await,
             Self::Load(verb) => verb.run(console).await,
@@ -192,6 +199,9 @@ impl Verb {
             | Self::Repair(_)
             | Self::Import(_) => Some(format!(
                 "Everything is served as before. The same again goes on from here: sdht {again}"
+            )),
+            Self::Push(_) | Self::Pull(_) => Some(format!(
+                "What has come over is there. The same again does no harm: sdht {again}"
             )),
             Self::Set(_) | Self::Del(_) => Some(
                 "It may have been done, or may still be: read before you change it again.".into(),

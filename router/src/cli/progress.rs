@@ -2,7 +2,7 @@
 
 use super::{console::Console, fail::Fail, table};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use sdht::{Lost, Moving, Progress, Synced};
+use sdht::{Lost, Moving, Progress, Swept, Synced};
 use std::{
     fmt::Display,
     io::{self, IsTerminal},
@@ -64,9 +64,12 @@ impl Drop for Line<'_> {
     }
 }
 
-/// Waits for the end of a change of the ring, and shows how it goes. Says how many records were dropped that did
-/// not belong.
-pub(crate) async fn follow(console: &Console, what: &str, mut moving: Moving) -> Result<u64, Fail> {
+/// Waits for the end of a change of the ring, and shows how it goes. Says what has gone by it.
+pub(crate) async fn follow(
+    console: &Console,
+    what: &str,
+    mut moving: Moving,
+) -> Result<Gone, Fail> {
     let (mut line, mut far) = (Line::new(console, what), Far::default());
     while let Some(progress) = moving.next().await {
         match progress {
@@ -77,16 +80,26 @@ pub(crate) async fn follow(console: &Console, what: &str, mut moving: Moving) ->
             Progress::Weighed(load) => log::info!("{load:?}"),
             Progress::Lost(lost) => console.say(what_is_lost(&lost)),
             Progress::Purged(purged) => {
-                far.purged += purged.records;
+                far.gone.purged += purged.records;
                 log::info!("{purged:?}");
             }
+            Progress::Swept(swept) => far.gone.swept = swept,
         }
         line.part(far.share());
         line.show(&far);
     }
     drop(line);
     moving.await?;
-    Ok(far.purged)
+    Ok(far.gone)
+}
+
+/// What a change of the ring has done away with.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Gone {
+    /// Records that storages dropped that are no members there.
+    pub(crate) purged: u64,
+    /// What was dead.
+    pub(crate) swept: Swept,
 }
 
 fn what_is_lost(lost: &Lost) -> String {
@@ -112,8 +125,7 @@ struct Far {
     /// What was copied in those gone through before.
     keys: u64,
     bytes: u64,
-    /// Records that storages dropped that are no members there.
-    purged: u64,
+    gone: Gone,
 }
 
 impl Far {
@@ -147,7 +159,12 @@ impl Display for Far {
         let keys = self.keys + self.now.iter().map(|synced| synced.copied).sum::<u64>();
         let bytes = self.bytes + self.now.iter().map(|synced| synced.bytes).sum::<u64>();
         write!(f, "{keys} keys copied, {}", table::bytes(bytes))?;
-        if self.purged > 0 { write!(f, ", {} records dropped", self.purged) } else { Ok(()) }
+        let Gone { purged, swept } = self.gone;
+        if purged > 0 {
+            write!(f, ", {purged} records dropped")?;
+        }
+        let swept = swept.keys + swept.pieces;
+        if swept > 0 { write!(f, ", {swept} dead swept") } else { Ok(()) }
     }
 }
 

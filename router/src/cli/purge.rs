@@ -27,7 +27,8 @@ impl Purge {
         if self.care.plan {
             return preview::show(console, &ring, Wanted::Repair).await;
         }
-        let purged = progress::follow(console, "purge", ring.purge(self.addresses.clone())).await?;
+        let moving = ring.purge(self.addresses.clone());
+        let purged = progress::follow(console, "purge", moving).await?.purged;
         if console.json {
             return console.object(json!({ "records": purged }));
         }

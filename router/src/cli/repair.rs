@@ -1,11 +1,13 @@
-//! `sdht repair`: finish what is half done, and make all copies alike.
+//! `sdht repair`: finish what is half done, make all copies alike, and sweep what is dead.
 
 use super::{Care, Ended, console::Console, preview, progress, status};
 use clap::Args;
-use sdht::{Wanted, object::ORPHAN_AGE};
+use sdht::{Swept, Wanted};
 use serde_json::json;
 
 /// Finish or undo what a stopped command left half done, and make all copies alike; the newest wins.
+///
+/// Then what is dead goes: deleted keys, where all storages that keep them answer, and pieces of uploads that broke off.
 ///
 /// The code is 8 if something is still not as it should be.
 #[derive(Args, Debug)]
@@ -25,15 +27,20 @@ impl Repair {
         if self.care.plan {
             return preview::show(console, &ring, Wanted::Repair).await;
         }
-        progress::follow(console, "repair", ring.repair()).await?;
-        // Pieces of large objects that no header names.
-        let orphans = ring.sweep_orphans(ORPHAN_AGE).await?;
-        log::info!("{orphans} pieces of broken uploads were deleted");
+        let swept = progress::follow(console, "repair", ring.repair()).await?.swept;
         let seen = status::survey(&ring).await?;
         if console.json {
             let state = &seen.state;
-            console.object(json!({ "degraded": state.is_degraded, "verdict": state.sentence }))?;
+            console.object(json!({
+                "swept_keys": swept.keys,
+                "swept_pieces": swept.pieces,
+                "degraded": state.is_degraded,
+                "verdict": state.sentence,
+            }))?;
         } else {
+            let Swept { keys, pieces } = swept;
+            console
+                .print(format_args!("{keys} dead keys and {pieces} orphaned pieces were swept"))?;
             console.print(&seen.state.sentence)?;
         }
         seen.end()

@@ -111,7 +111,7 @@ impl Set {
 const PIECE: usize = VALUE_BYTES + 1;
 
 /// Reads on a thread that may wait, a few pieces ahead; all but the last are full.
-fn read(mut source: Box<dyn Read + Send>) -> mpsc::Receiver<io::Result<Vec<u8>>> {
+pub(super) fn read(mut source: Box<dyn Read + Send>) -> mpsc::Receiver<io::Result<Vec<u8>>> {
     let (send, pieces) = mpsc::channel(2);
     thread::spawn(move || {
         loop {

@@ -126,9 +126,16 @@ impl Ring {
         preview.unwrap_or(Err(NotMoved::Ended))
     }
 
-    /// Finishes what a stopped router left half done, and makes all copies alike.
+    /// Finishes what a stopped router left half done, makes all copies alike, and sweeps what is dead: deleted keys, and
+    /// pieces of large objects that belong to none. [`Progress::Swept`] tells how many there were.
     pub fn repair(&self) -> Moving {
-        self.moving(|router, tell| async move { router.repair(tell).await }.boxed_local())
+        self.moving(|router, tell| {
+            let repair = async move {
+                router.repair(tell).await?;
+                router.sweep_all(tell).await
+            };
+            repair.boxed_local()
+        })
     }
 
     fn moving<W>(&self, work: W) -> Moving

@@ -21,6 +21,17 @@ pub enum Progress {
     Lost(Lost),
     /// What a storage has cleared away, since others keep it.
     Purged(Purged),
+    /// So much of what is dead has gone until now.
+    Swept(Swept),
+}
+
+/// What was dead, and has gone.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Swept {
+    /// Keys that were deleted or had expired, of which nothing is left.
+    pub keys: usize,
+    /// Pieces of large objects that belonged to none.
+    pub pieces: usize,
 }
 
 /// How far a sync, or a levelling, of one arc has come. Keys looked at of those there are: that is how far it is.

@@ -118,7 +118,7 @@ impl<T: Transport> Router<T> {
     }
 
     /// What each member counts in a part of its arc; a majority has to answer.
-    async fn tallies(&self, arc: &RingArc, part: Span) -> Result<Vec<Tally>, String> {
+    pub(super) async fn tallies(&self, arc: &RingArc, part: Span) -> Result<Vec<Tally>, String> {
         let tally = Request::Tally { span: part, epoch: arc.epoch };
         let mut answers = self.say_all(arc.members.iter().map(|m| (m.clone(), tally.clone())));
         let (mut tallies, mut last) = (vec![], String::from("silence"));
