@@ -85,7 +85,9 @@ impl Transport for Post {
         async move {
             let Some(host) = host else { return Err(Silence::Unreachable(address)) };
             let fates = ask.requests.iter().map(|request| post.judge.borrow()(host, request));
-            let fate = fates.filter(|fate| *fate != Fate::Comes).last().unwrap_or(Fate::Comes);
+            // All are judged, in their order; the last word counts.
+            let fate =
+                fates.fold(Fate::Comes, |fate, next| if next == Fate::Comes { fate } else { next });
             match fate {
                 Fate::Lost => {
                     tokio::time::sleep(Duration::from_millis(50)).await;
