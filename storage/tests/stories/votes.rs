@@ -116,7 +116,10 @@ fn a_change_in_one_step_needs_an_arc_of_one_member() {
     let Reply::Changed { outcome: Outcome::Done, .. } = founder.yes(change(b, b)) else { panic!() };
     // The reply was lost, and the operation is tried again: done, not "not met".
     let Reply::Changed { outcome: Outcome::Done, .. } = founder.yes(change(c, b)) else { panic!() };
-    assert!(matches!(founder.no(change(b, b)), Refusal::Refused { .. }));
+    // The very first message comes once more, late: what it asks for was done, whatever its ballot is worth by now.
+    let Reply::Changed { outcome: Outcome::Done, .. } = founder.yes(change(b, b)) else { panic!() };
+    let older = ballot(1, -1);
+    assert!(matches!(founder.no(change(older, older)), Refusal::Refused { .. }));
     assert_eq!(World::member().no(change(ballot(3, 0), ballot(3, 0))), Refusal::NotAlone);
 }
 
