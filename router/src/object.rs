@@ -13,8 +13,8 @@
 //! upload that breaks off leaves what was there whole; its pieces are *orphans*, which no header names.
 //!
 //! **A piece's name is never given twice**: the upload is a ballot that nobody else draws. Nobody can have written there
-//! before, so its first accept needs no prepare ([`put`]). And a piece that is there is the right one, so whoever reads needs
-//! to ask one storage only ([`get`](mod@get)).
+//! before, so its first accept needs no prepare (`object/put.rs`). And a piece that is there is the right one, so whoever reads needs
+//! to ask one storage only (`object/get.rs`).
 //!
 //! **The checksum** is a CRC-32 of the whole. Every record has one too, over its key as well, so a piece that is damaged or in
 //! another's place is found out by the storage; what is left for the checksum of the whole are faults of our own, a piece too

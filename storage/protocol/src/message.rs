@@ -187,10 +187,10 @@ pub enum Request {
     },
     /// Forget these dead records for good: every member shows them so. All lie in one arc.
     Drop { epoch: u64, dead: Vec<Dead> },
-    /// The keys and ballots of an arc, in ring order, at most [`LIST_ROWS`](crate::limits::LIST_ROWS) a page.
+    /// The keys and ballots of an arc, in ring order, at most [`LIST_ROWS`] a page.
     List { span: Span, epoch: u64, after: Option<Key>, limit: u32 },
     /// The records of an arc themselves, in ring order: as many as [`PAGE_BYTES`](crate::limits::PAGE_BYTES) hold, and at
-    /// most [`LIST_ROWS`](crate::limits::LIST_ROWS).
+    /// most [`LIST_ROWS`].
     Records { span: Span, epoch: u64, after: Option<Key> },
     /// How much the storage holds of a span, exactly.
     Tally { span: Span, epoch: u64 },
