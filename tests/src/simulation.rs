@@ -12,3 +12,8 @@ pub mod scenario;
 pub mod script;
 pub mod stories;
 pub mod world;
+
+/// One thread whose clock goes on when everybody waits.
+pub fn paused_time() -> std::io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build()
+}

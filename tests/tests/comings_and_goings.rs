@@ -18,7 +18,10 @@ use sdht::{
 use sdht_tests::{
     chance::Chance,
     number, process,
-    simulation::world::{Faults, World},
+    simulation::{
+        paused_time,
+        world::{Faults, World},
+    },
 };
 use std::{
     cell::{Cell, RefCell},
@@ -362,11 +365,7 @@ fn stories(name: &str, usual: u64) -> std::ops::Range<u64> {
 fn the_story_holds_in_simulation_whatever_the_order() {
     let (mut answered, stories) = (0, stories("STORIES", 60));
     for seed in stories.clone() {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_time()
-            .start_paused(true)
-            .build()
-            .unwrap();
+        let runtime = paused_time().unwrap();
         answered += LocalSet::new().block_on(&runtime, async {
             let world = World::new(seed, shape(seed).0);
             world.set_faults(Faults { lost: 5, late: 10, late_ms: 100, doubled: 10, slow: 0 });

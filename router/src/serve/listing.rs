@@ -10,25 +10,13 @@
 
 use super::{Answered, Door, Turn};
 use crate::{listing::Cursor, router::Router, transport::http::HttpTransport};
-use actix_web::{HttpRequest, HttpResponse, http::header, web::Bytes};
-use futures_util::{StreamExt, TryStreamExt, stream};
-use minor_manners::{Problem, query};
+use actix_web::{HttpRequest, web::Bytes};
+use minor_manners::{
+    Problem,
+    listing::{Wanted, stream_lines},
+};
 use minor_protocol::Key;
-use serde::{Deserialize, Serialize};
-use std::io;
-
-/// Lines when nobody says how many.
-const USUAL: usize = 1_000;
-/// Lines at the most: whoever wants more goes on behind the last one.
-const MOST: usize = 100_000;
-
-#[derive(Deserialize)]
-struct Wanted {
-    #[serde(default)]
-    prefix: String,
-    after: Option<String>,
-    limit: Option<usize>,
-}
+use serde::Serialize;
 
 /// A line.
 #[derive(Serialize)]
@@ -47,27 +35,12 @@ struct Rest {
 
 /// `GET`
 pub(super) async fn get(door: &Door, call: &HttpRequest) -> Answered {
-    let Wanted { prefix, after, limit } = query(call)?;
-    let lines = limit.unwrap_or(USUAL);
-    if !(1..=MOST).contains(&lines) {
-        return Err(Problem::malformed(format!("limit takes a number from 1 to {MOST}")));
-    }
-    let after = after.map(Key::of_user).transpose()?;
+    let wanted = Wanted::of(call)?;
+    let lines = wanted.lines();
+    let after = wanted.after.map(Key::of_user).transpose()?;
     let cursor = after.map(Cursor::after).unwrap_or_default();
-    let rest = Rest { router: door.router.clone(), prefix, cursor, lines, _turn: door.turn()? };
-    // The first page tells whether there is anything to tell; a status cannot be taken back later.
-    let (first, rest) = next(rest).await?;
-    let more = stream::try_unfold(rest, |rest| async {
-        let Some(rest) = rest else { return Ok(None) };
-        next(rest).await.map(Some)
-    });
-    // What goes wrong now cuts the listing off in the middle, which everybody notices.
-    let more = more.map_err(|problem: Problem| io::Error::other(problem.detail().to_owned()));
-    let lines = stream::once(async { Ok(first) }).chain(more);
-    Ok(HttpResponse::Ok()
-        .content_type("application/x-ndjson")
-        .insert_header((header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
-        .streaming(lines))
+    let (router, prefix) = (door.router.clone(), wanted.prefix);
+    stream_lines(Rest { router, prefix, cursor, lines, _turn: door.turn()? }, next).await
 }
 
 /// The next lines that there are, and what is left behind them.

@@ -38,10 +38,8 @@ use actix_web::{
     App, Error, HttpRequest, HttpResponse, HttpServer,
     dev::{Payload, ServiceRequest, ServiceResponse, fn_service},
     http::Method,
-    rt::signal::unix::{SignalKind, signal},
     web::ServiceConfig,
 };
-use futures_util::future::select;
 use metrics::Metrics;
 use minor_manners::{Answered, Problem, body::InFlight};
 use minor_protocol::RingArc;
@@ -51,13 +49,12 @@ use std::{
     future::Future,
     io,
     net::TcpListener,
-    pin::pin,
     rc::Rc,
     sync::Arc,
     time::{Duration, Instant},
 };
 
-pub use minor_manners::{Guard, NoTokens, Tokens};
+pub use minor_manners::{Guard, NoTokens, Tokens, asked_to_stop};
 
 /// Requests that one worker works on at a time.
 const AT_ONCE: usize = 512;
@@ -152,15 +149,6 @@ pub async fn serve(
         .listen(listener)?
         .run()
         .await
-}
-
-/// Ends when a service manager or a person at the keyboard asks the process to stop. To be called in a runtime of actix.
-pub fn asked_to_stop() -> io::Result<impl Future<Output = ()> + Send + 'static> {
-    let (mut terminate, mut interrupt) =
-        (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-    Ok(async move {
-        select(pin!(terminate.recv()), pin!(interrupt.recv())).await;
-    })
 }
 
 fn routes(door: Rc<Door>) -> impl FnOnce(&mut ServiceConfig) {

@@ -6,18 +6,23 @@
 //!   guard        may it be asked at all?
 //!   body         reads what is sent, within its limits
 //!   conditions   If-Match, If-None-Match
+//!   listing      what may be wished of a listing, and its lines
 //!   value        a key and its value in a path and in a head
 //!   problem      every no, in one form
+//!   stop         being asked to stop
 //! ```
 
 pub mod body;
 pub mod conditions;
 pub mod guard;
+pub mod listing;
 pub mod problem;
+mod stop;
 pub mod value;
 
 pub use guard::{Guard, NoTokens, Tokens};
 pub use problem::Problem;
+pub use stop::asked_to_stop;
 
 use actix_web::{HttpRequest, HttpResponse, web};
 

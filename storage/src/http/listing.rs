@@ -11,30 +11,19 @@
 use super::{Answered, Face, now_ms};
 use crate::storage::{Page, Storage};
 use actix_web::{
-    HttpRequest, HttpResponse,
-    http::header,
+    HttpRequest,
     web::{self, Bytes},
 };
-use futures_util::{StreamExt, TryStreamExt, stream};
-use minor_manners::{Problem, query};
+use minor_manners::{
+    Problem,
+    listing::{Wanted, stream_lines},
+};
 use minor_protocol::Key;
-use serde::{Deserialize, Serialize};
-use std::{io, sync::Arc};
+use serde::Serialize;
+use std::sync::Arc;
 
-/// Lines when nobody says how many.
-const USUAL: usize = 1_000;
-/// Lines at the most: whoever wants more goes on behind the last one.
-const MOST: usize = 100_000;
 /// Lines read at once.
 const PAGE: usize = 1_000;
-
-#[derive(Deserialize)]
-struct Wanted {
-    #[serde(default)]
-    prefix: String,
-    after: Option<String>,
-    limit: Option<usize>,
-}
 
 /// A line.
 #[derive(Serialize)]
@@ -56,30 +45,11 @@ struct Rest {
 
 /// `GET`
 pub(super) async fn get(face: &Face, call: &HttpRequest) -> Answered {
-    let rest = rest_of(face, call)?;
-    // The first page tells whether there is anything to tell; a status cannot be taken back later.
-    let (first, rest) = next(rest).await?;
-    let more = stream::try_unfold(rest, |rest| async {
-        let Some(rest) = rest else { return Ok(None) };
-        next(rest).await.map(Some)
-    });
-    // What goes wrong now cuts the listing off in the middle, which everybody notices.
-    let more = more.map_err(|_| io::Error::other("the storage stopped reading"));
-    let lines = stream::once(async { Ok(first) }).chain(more);
-    Ok(HttpResponse::Ok()
-        .content_type("application/x-ndjson")
-        .insert_header((header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
-        .streaming(lines))
-}
-
-fn rest_of(face: &Face, call: &HttpRequest) -> Result<Rest, Problem> {
-    let wanted: Wanted = query(call)?;
-    let lines = wanted.limit.unwrap_or(USUAL);
-    if !(1..=MOST).contains(&lines) {
-        return Err(Problem::malformed(format!("limit takes a number from 1 to {MOST}")));
-    }
+    let wanted = Wanted::of(call)?;
+    let lines = wanted.lines();
     let after = wanted.after.map(Key::new).transpose()?;
-    Ok(Rest { storage: face.storage.clone(), prefix: wanted.prefix, after, lines })
+    let rest = Rest { storage: face.storage.clone(), prefix: wanted.prefix, after, lines };
+    stream_lines(rest, next).await
 }
 
 /// The next lines, and what is left behind them.

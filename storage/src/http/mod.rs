@@ -24,7 +24,7 @@ mod listing;
 mod metrics;
 mod place;
 
-pub use minor_manners::{Guard, NoTokens, Tokens};
+pub use minor_manners::{Guard, NoTokens, Tokens, asked_to_stop};
 
 use crate::{nodeinfo::Limits, storage::Storage, store::Fault};
 use actix_web::{
@@ -34,7 +34,6 @@ use actix_web::{
     rt::{
         System,
         net::{TcpSocket, TcpStream},
-        signal::unix::{SignalKind, signal},
     },
     web::ServiceConfig,
 };
@@ -202,18 +201,6 @@ pub async fn serve(
 /// Runs a future on the runtime that sockets here need.
 pub fn run<T>(future: impl Future<Output = T>) -> T {
     System::new().block_on(future)
-}
-
-/// Ends when a service manager or a person at the keyboard asks the process to stop.
-pub fn asked_to_stop() -> io::Result<impl Future<Output = ()> + Send + 'static> {
-    let (mut terminate, mut interrupt) =
-        (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-    Ok(async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
-    })
 }
 
 /// The time by this machine's clock.

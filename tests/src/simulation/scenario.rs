@@ -181,11 +181,7 @@ impl Scenario {
 
     /// Runs it; the words say what went wrong.
     pub fn run(self) -> Result<Report, String> {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_time()
-            .start_paused(true)
-            .build()
-            .map_err(|why| format!("no runtime: {why}"))?;
+        let runtime = super::paused_time().map_err(|why| format!("no runtime: {why}"))?;
         let local = LocalSet::new();
         let run = async move {
             let run = Run::new(self);

@@ -274,11 +274,7 @@ pub fn play<F: Future<Output = Result<(), String>>>(
     storages: usize,
     story: impl FnOnce(Rc<Script>) -> F,
 ) -> Result<(), String> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_time()
-        .start_paused(true)
-        .build()
-        .map_err(|why| format!("no runtime: {why}"))?;
+    let runtime = super::paused_time().map_err(|why| format!("no runtime: {why}"))?;
     let local = LocalSet::new();
     runtime.block_on(local.run_until(async move {
         let script = Script::of(storages);
