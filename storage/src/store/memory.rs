@@ -48,6 +48,8 @@ struct Disk {
     log: Vec<Change>,
     /// The number of the last group, all of which are durable.
     number: u64,
+    /// How often anything changed, over all crashes.
+    changes: u64,
     commits: u64,
     room: Room,
     farewell: Farewell,
@@ -63,7 +65,7 @@ struct Disk {
 impl MemoryStore {
     /// A new, empty store.
     pub fn new() -> Self {
-        Self::found(Rows::default(), Farewell::None)
+        Self::found(Rows::default(), Farewell::None, 0)
     }
 
     /// The store as the next process finds it if power is lost now. This one is not changed.
@@ -75,7 +77,7 @@ impl MemoryStore {
         };
         let mut rows = disk.durable.clone();
         disk.log.iter().take(kept).for_each(|change| rows.apply(change));
-        Self::found(rows, disk.farewell.clone())
+        Self::found(rows, disk.farewell.clone(), disk.changes + 1)
     }
 
     /// Makes the next commit fail, and thereby the store.
@@ -124,13 +126,19 @@ impl MemoryStore {
         self.disk().log.len()
     }
 
+    /// A number that is another one whenever anything was put or became durable since, or a power cut took it away.
+    pub fn changes(&self) -> u64 {
+        self.disk().changes
+    }
+
     /// What is found at open is durable, and numbering starts above the default mark.
-    fn found(rows: Rows, farewell: Farewell) -> Self {
+    fn found(rows: Rows, farewell: Farewell, changes: u64) -> Self {
         Self(std::sync::Arc::new(Mutex::new(Disk {
             visible: rows.clone(),
             durable: rows,
             log: Vec::new(),
             number: 1,
+            changes,
             commits: 0,
             room: Room::Enough,
             farewell,
@@ -174,6 +182,7 @@ impl Disk {
     fn put(&mut self, change: Change) {
         self.visible.apply(&change);
         self.log.push(change);
+        self.changes += 1;
     }
 
     fn commit(&mut self) -> Result<(), Fault> {
@@ -188,6 +197,7 @@ impl Disk {
             self.durable.apply(&change);
         }
         self.number += 1;
+        self.changes += 1;
         self.commits += 1;
         Ok(())
     }

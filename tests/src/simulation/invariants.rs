@@ -1,26 +1,35 @@
 //! What must hold at every moment, whatever goes wrong: looked at on the disks and in the storages themselves.
 
 use super::world::World;
-use minor_protocol::{Ballot, Key, Record, RingArc, State, StorageId};
+use minor_protocol::{Ballot, Position, Record, RingArc, Span, State, StorageId};
 use minor_storage::store::{Store, Tree};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
+
+/// Place and name of a key, as the store orders them.
+type Row = Vec<u8>;
 
 /// What was seen so far, to hold the present against.
 #[derive(Default)]
 pub struct Invariants {
-    /// Every arc any storage ever knew.
-    arcs: Vec<RingArc>,
+    /// How often each host's disk had changed when it was looked at.
+    looked: HashMap<usize, u64>,
+    /// Every arc any storage ever knew, by what tells it from most others.
+    arcs: BTreeMap<(u64, Span), Vec<RingArc>>,
     /// What every key was ever seen to hold at a ballot.
     states: BTreeMap<(String, Ballot), State>,
-    /// At what ballot each storage was last seen to hold each key.
-    ballots: BTreeMap<(StorageId, String), Ballot>,
+    /// What each storage was last seen to hold under each row, and at what ballot.
+    held: HashMap<(StorageId, Row), (Vec<u8>, Ballot)>,
 }
 
 impl Invariants {
-    /// Looks at everything; the words say what does not hold.
+    /// Looks at everything that changed; the words say what does not hold.
     pub fn check(&mut self, world: &World) -> Result<(), String> {
         for host in 0..world.hosts() {
             let Some(storage) = world.storage(host) else { continue };
+            let changes = world.disk(host).changes();
+            if self.looked.insert(host, changes) == Some(changes) {
+                continue;
+            }
             let me = storage.me().storage;
             let chart = storage.chart();
             for arc in chart
@@ -36,26 +45,13 @@ impl Invariants {
                 continue;
             }
             for (row, bytes) in rows(world, host) {
-                let name = String::from_utf8_lossy(&row[8..]).into_owned();
-                let record = Record::from_bytes(name.as_bytes(), &bytes)
-                    .map_err(|why| format!("storage {me}: key '{name}': {why}"))?;
-                let place = Key::new(name.clone()).expect("it was stored under a key").position();
-                let Some(seat) = chart.seat_of(place).map(|seat| &chart.seats()[seat]) else {
+                let Some(seat) = chart.seat_of(place(&row)) else {
                     // Left, and still to be cleared.
-                    self.ballots.remove(&(me, name));
+                    self.held.remove(&(me, row));
                     continue;
                 };
-                self.see_state(&name, &record)?;
-                let before = self.ballots.insert((me, name.clone()), record.ballot);
-                // I4: it never falls, except by a drop with the floor raised over it.
-                let fell =
-                    before.is_some_and(|before| before > record.ballot && before > seat.floor);
-                if fell {
-                    return Err(format!(
-                        "I4: storage {me} held key '{name}' at {before:?} and now at {}",
-                        record.ballot
-                    ));
-                }
+                let floor = chart.seats()[seat].floor;
+                self.see_record(me, floor, row, bytes)?;
             }
         }
         Ok(())
@@ -63,17 +59,45 @@ impl Invariants {
 
     /// I2: one decree per slot, so of one epoch there is one arc at any place.
     fn see_arc(&mut self, arc: &RingArc) -> Result<(), String> {
-        if self.arcs.contains(arc) {
+        let alike = (arc.epoch, arc.span);
+        if self.arcs.get(&alike).is_some_and(|arcs| arcs.contains(arc)) {
             return Ok(());
         }
         let twin = |other: &&RingArc| other.epoch == arc.epoch && other.span.overlaps(arc.span);
         if arc.epoch > 0
-            && let Some(other) = self.arcs.iter().find(twin)
+            && let Some(other) = self.arcs.values().flatten().find(twin)
         {
             return Err(format!("I2: two arcs in one place and epoch: {arc} and {other}"));
         }
-        self.arcs.push(arc.clone());
+        self.arcs.entry(alike).or_default().push(arc.clone());
         Ok(())
+    }
+
+    /// I4: a ballot never falls, except by a drop with the floor raised over it.
+    fn see_record(
+        &mut self,
+        me: StorageId,
+        floor: Ballot,
+        row: Row,
+        bytes: Vec<u8>,
+    ) -> Result<(), String> {
+        let at = (me, row);
+        let before = self.held.get(&at);
+        if before.is_some_and(|(before, _)| *before == bytes) {
+            return Ok(());
+        }
+        let name = String::from_utf8_lossy(&at.1[8..]).into_owned();
+        let record = Record::from_bytes(name.as_bytes(), &bytes)
+            .map_err(|why| format!("storage {me}: key '{name}': {why}"))?;
+        let now = record.ballot;
+        if let Some((_, before)) = before
+            && *before > now
+            && *before > floor
+        {
+            return Err(format!("I4: storage {me} held key '{name}' at {before} and now at {now}"));
+        }
+        self.held.insert(at, (bytes, now));
+        self.see_state(&name, &record)
     }
 
     /// I5: no two states carry the same key and ballot.
@@ -94,8 +118,13 @@ impl Invariants {
 }
 
 /// Every record on a host's disk.
-fn rows(world: &World, host: usize) -> Vec<(Vec<u8>, Vec<u8>)> {
+fn rows(world: &World, host: usize) -> Vec<(Row, Vec<u8>)> {
     world.disk(host).scan(Tree::Records, &[], 10_000).unwrap_or_default()
+}
+
+/// Where on the ring a row belongs.
+fn place(row: &[u8]) -> Position {
+    Position(u64::from_be_bytes(*row.first_chunk().expect("a row begins with its place")))
 }
 
 /// I1 and the end of everything: the arcs of a ring at rest tile it, each is adopted by all of its members, nothing is being
@@ -120,9 +149,7 @@ pub fn at_rest(world: &World, arcs: &[RingArc]) -> Result<(), String> {
             }
         }
         for (row, _) in rows(world, host) {
-            let place = minor_protocol::Position(u64::from_be_bytes(
-                *row.first_chunk().expect("a row begins with its place"),
-            ));
+            let place = place(&row);
             if !storage.is_plain() && arcs.iter().any(|arc| arc.span.holds(place) && !arc.has(me)) {
                 return Err(format!(
                     "storage {me} still holds a record at {place}, which it does not keep"
