@@ -12,8 +12,6 @@ use tokio::time::{Duration, Instant};
 pub(crate) enum Again {
     /// A newer arc, or a higher ballot, is known now: at once.
     Wiser,
-    /// The same, and it is certain that nobody took what was sent, or will take it when it comes a second time.
-    Untouched,
     /// Something was in the way that time may clear.
     Later(Trouble),
 }
@@ -46,14 +44,14 @@ impl<T: Transport> Router<T> {
     pub(crate) async fn or_give_up(&self, again: Again, tries: &mut Tries) -> Result<(), Trouble> {
         tries.tried += 1;
         match again {
-            Again::Wiser | Again::Untouched if !tries.over() => {
+            Again::Wiser if !tries.over() => {
                 // Two that are both always wiser would chase each other.
                 if tries.tried > 3 {
                     self.pause(tries.tried).await;
                 }
                 Ok(())
             }
-            Again::Wiser | Again::Untouched => Err(Trouble::Contention { tried_ms: tries.ms() }),
+            Again::Wiser => Err(Trouble::Contention { tried_ms: tries.ms() }),
             Again::Later(trouble @ Trouble::NotAllowed { .. }) => Err(trouble),
             Again::Later(trouble) if tries.over() => Err(trouble),
             Again::Later(trouble) => {
@@ -105,8 +103,6 @@ pub(crate) struct Count<'a> {
     arc: &'a RingArc,
     ayes: usize,
     wiser: bool,
-    /// Those who will never say yes to the same message: newer epochs and higher promises are not taken back.
-    never: usize,
     last: String,
     full: Option<StorageId>,
     /// Those who let us not in.
@@ -115,7 +111,7 @@ pub(crate) struct Count<'a> {
 
 impl<'a> Count<'a> {
     pub(crate) fn of(arc: &'a RingArc) -> Self {
-        Self { arc, ayes: 0, wiser: false, never: 0, last: "silence".into(), full: None, closed: 0 }
+        Self { arc, ayes: 0, wiser: false, last: "silence".into(), full: None, closed: 0 }
     }
 
     pub(crate) fn arc(&self) -> &'a RingArc {
@@ -135,7 +131,6 @@ impl<'a> Count<'a> {
             Ok(Err(refusal)) => {
                 if matches!(refusal, Refusal::Stale { .. } | Refusal::Refused { .. }) {
                     self.wiser = true;
-                    self.never += 1;
                 }
                 if *refusal == Refusal::Full {
                     self.full = Some(from);
@@ -149,15 +144,7 @@ impl<'a> Count<'a> {
         }
     }
 
-    /// Whether everybody heard so far will never say yes.
-    pub(crate) fn may_be_untouched(&self) -> bool {
-        self.ayes == 0 && self.wiser && self.full.is_none()
-    }
-
     pub(crate) fn again(self, tries: &Tries) -> Again {
-        if self.never == self.arc.members.len() {
-            return Again::Untouched;
-        }
         if self.wiser {
             return Again::Wiser;
         }
@@ -175,4 +162,15 @@ impl<'a> Count<'a> {
             },
         })
     }
+}
+
+/// Whether this answer to a change in one step says that no form of the message was granted: these refusals are given by a
+/// storage that has looked at the key first, and would have said that it is done. Any other may answer a message that comes a
+/// second time, after the first was granted and the arc has got another member.
+pub(crate) fn is_untouched(heard: &Heard) -> bool {
+    matches!(
+        heard,
+        Ok(Err(Refusal::Refused { .. } | Refusal::Ahead { .. } | Refusal::Full))
+            | Err(Silence::NotAllowed(_))
+    )
 }
