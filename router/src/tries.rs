@@ -164,13 +164,10 @@ impl<'a> Count<'a> {
     }
 }
 
-/// Whether this answer to a change in one step says that no form of the message was granted: these refusals are given by a
-/// storage that has looked at the key first, and would have said that it is done. Any other may answer a message that comes a
-/// second time, after the first was granted and the arc has got another member.
+/// Whether this answer to a change in one step says that it was not granted and never will be: a storage that refuses so has
+/// looked at the key first, and would have said that it is done; and it has promised to refuse the message again. Any other
+/// refusal may be one of two answers to a message that came twice: granted before the arc got another member, or granted
+/// later, when the storage's clock has caught up.
 pub(crate) fn is_untouched(heard: &Heard) -> bool {
-    matches!(
-        heard,
-        Ok(Err(Refusal::Refused { .. } | Refusal::Ahead { .. } | Refusal::Full))
-            | Err(Silence::NotAllowed(_))
-    )
+    matches!(heard, Ok(Err(Refusal::Refused { .. } | Refusal::Full)) | Err(Silence::NotAllowed(_)))
 }
