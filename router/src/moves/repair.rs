@@ -14,6 +14,7 @@ use minor_protocol::{
     message::{Row, Tally},
 };
 use std::collections::BTreeMap;
+use tokio::time::Instant;
 
 /// Keys that are renewed at the same time.
 const AT_ONCE: usize = 256;
@@ -26,12 +27,25 @@ impl<T: Transport> Router<T> {
     /// Finishes or undoes what is half done, fills anew whoever cannot trust its own data, and levels every arc.
     pub async fn repair(&self, tell: &mut dyn FnMut(Progress)) -> Result<(), NotMoved> {
         self.look_round(tell).await?;
-        self.reach(|arcs| Ok(Goal::of(arcs)), tell).await?;
-        self.refill(tell).await?;
-        for arc in self.survey().await?.arcs {
-            self.level(&arc, tell).await?;
+        let begun = Instant::now();
+        loop {
+            self.reach(|arcs| Ok(Goal::of(arcs)), tell).await?;
+            self.refill(tell).await?;
+            // A walk ends when the ring closes; only who is asked last may have heard of what was decided last.
+            let arcs = self.survey().await?.arcs;
+            for arc in &arcs {
+                self.level(arc, tell).await?;
+            }
+            let now = self.core.ring.borrow().tiled();
+            let is_done = Goal::of(&arcs).steps(&arcs).is_empty() && now.as_ref() == Some(&arcs);
+            if is_done {
+                return Ok(());
+            }
+            if begun.elapsed().as_millis() > self.core.patience.step_ms.into() {
+                let why = "somebody else changes the ring all the time".into();
+                return Err(NotMoved::Stuck { arc: Box::new(arcs[0].clone()), why });
+            }
         }
-        Ok(())
     }
 
     /// Rule 25: whoever says that its data of an arc is damaged goes out of it, so that it drops what it has, and comes in
@@ -80,7 +94,7 @@ impl<T: Transport> Router<T> {
     }
 
     /// Levels an arc that nobody is filling: renews every key its members do not show alike. What they count is compared
-    /// first, so that where they are alike one request to each of them is enough.
+    /// first, so that where they are alike one request to each of them is enough. An arc that gave way to a newer one is left.
     pub async fn level(
         &self,
         arc: &RingArc,
@@ -89,7 +103,8 @@ impl<T: Transport> Router<T> {
         let mut so_far: Option<Synced> = None;
         let mut waiting = vec![(arc.span, LOOKS)];
         while let Some((part, looks)) = waiting.pop() {
-            let tallies = self.patiently(arc, async || self.tallies(arc, part).await).await?;
+            let tallies = self.while_newest(arc, async || self.tallies(arc, part).await).await?;
+            let Some(tallies) = tallies else { return Ok(()) };
             let most =
                 tallies.iter().max_by_key(|tally| tally.records).copied().unwrap_or_default();
             let synced =
@@ -103,7 +118,8 @@ impl<T: Transport> Router<T> {
                     continue;
                 }
                 let level = async || self.level_part(arc, part).await;
-                let (keys, renewed) = self.patiently(arc, level).await?;
+                let levelled = self.while_newest(arc, level).await?;
+                let Some((keys, renewed)) = levelled else { return Ok(()) };
                 synced.copied += renewed as u64;
                 if renewed > 0 && looks > 1 {
                     // A majority has what was renewed; whether all have it, the next look tells.

@@ -39,6 +39,22 @@ impl<T: Transport> Router<T> {
         unreachable!("it is tried until it is given up")
     }
 
+    /// The same, for as long as no newer form of the arc is heard of: whoever has adopted that answers no more in this one.
+    pub(super) async fn while_newest<A>(
+        &self,
+        arc: &RingArc,
+        mut work: impl AsyncFnMut() -> Result<A, String>,
+    ) -> Result<Option<A>, NotMoved> {
+        self.patiently(arc, async || {
+            let newest = self.core.ring.borrow().arc_at(arc.span.to).cloned();
+            if newest.is_some_and(|newest| !newest.is_same_slot(arc)) {
+                return Ok(None);
+            }
+            work().await.map(Some)
+        })
+        .await
+    }
+
     /// The bytes of every arc.
     pub(super) async fn weigh_all(&self, arcs: &[RingArc]) -> Result<Vec<u64>, NotMoved> {
         let mut weights = vec![];
