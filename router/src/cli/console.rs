@@ -143,6 +143,8 @@ impl Console {
     /// Talk, for a person who did not ask for quiet.
     pub(crate) fn say(&self, line: impl std::fmt::Display) {
         if !self.quiet {
+            // What was printed before is shown before; if that fails, the end will tell.
+            let _ = self.out.borrow_mut().flush();
             // Whoever has closed standard error does not want to know.
             let _ = writeln!(io::stderr(), "{line}");
         }
