@@ -155,7 +155,7 @@ impl<T: Transport> Router<T> {
 
     pub(crate) async fn renewed(&self, key: &Key, arc: &RingArc) -> Result<(), String> {
         self.renew(key, arc).await.map_err(|again| match again {
-            Again::Wiser | Again::Untouched => "the arc has changed meanwhile".into(),
+            Again::Wiser => "the arc has changed meanwhile".into(),
             Again::Later(trouble) => trouble.to_string(),
         })
     }

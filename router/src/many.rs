@@ -9,6 +9,7 @@ use crate::{
     register::{Changed, Ended, changed},
     router::Router,
     transport::{Inbox, Transport, lines::Heard},
+    tries::is_untouched,
 };
 use futures_util::{StreamExt, stream};
 use minor_protocol::{
@@ -80,7 +81,7 @@ impl<T: Transport> Router<T> {
             }
         }
         let mut ended: Vec<Option<_>> = wishes.iter().map(|_| None).collect();
-        // What nobody refused may have been done: it goes on under its id.
+        // What was not told done may be done all the same: it goes on under its id.
         while let Some((n, heard)) = inbox.next().await {
             match heard {
                 Ok(Ok(Reply::Changed { outcome, shown, .. })) => {
@@ -88,8 +89,8 @@ impl<T: Transport> Router<T> {
                     ended[n] =
                         Some(changed(&wishes[n].0, ids.get(&n).copied(), seen, self.now_ms()));
                 }
-                Ok(Err(_)) => drop(ids.remove(&n)),
-                Ok(Ok(_)) | Err(_) => {}
+                refused if is_untouched(&refused) => drop(ids.remove(&n)),
+                _ => {}
             }
         }
         let rest = wishes.iter().enumerate().filter(|(n, _)| ended[*n].is_none());

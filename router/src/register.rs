@@ -9,10 +9,9 @@ use crate::{
     get::{Get, Seen},
     router::Router,
     tally::Verdict,
-    transport::{Inbox, Silence, Transport},
-    tries::{Again, Count, Tries},
+    transport::{Inbox, Transport},
+    tries::{Again, Count, Tries, is_untouched},
 };
-use futures_util::StreamExt;
 use minor_protocol::{
     Ballot, Key, Member, Operation, Reply, Request, RingArc, Stamp, State, StorageId,
     message::{Outcome, Proposed, Show, Shown, ShownContent},
@@ -239,16 +238,12 @@ impl<T: Transport> Router<T> {
             Decision::Accept(outcome, state) => {
                 let (epoch_now, arc_now) = self.epoch_for_accept(key, arc);
                 let ballot = Ballot { epoch: epoch_now, ..ballot };
-                let before = std::mem::replace(&mut change.may_be_applied, true);
+                // Even if all refuse it: the same message may have come before, and found them willing.
+                change.may_be_applied = true;
                 let unchanged = outcome != Outcome::Done || change.operation == Operation::IDENTITY;
                 let held = round.newest_ballot().filter(|_| unchanged && outcome != Outcome::Done);
                 let holders = held.map(|held| round.holders(held)).unwrap_or_default();
-                let accepted =
-                    self.have_accepted(key, &arc_now, ballot, &state, &holders, held, tries).await;
-                if matches!(accepted, Err(Again::Untouched)) {
-                    change.may_be_applied = before;
-                }
-                accepted?;
+                self.have_accepted(key, &arc_now, ballot, &state, &holders, held, tries).await?;
                 let header = Box::new(state.header.clone());
                 Ok(Ended::Seen(outcome, header, Some(state)))
             }
@@ -294,12 +289,6 @@ impl<T: Transport> Router<T> {
         if self.hear(&mut inbox, all, &mut vote, &mut count).await == Verdict::Reached {
             return Ok(());
         }
-        if count.may_be_untouched() {
-            // If the rest says no as well, the change keeps its first try: nothing was applied.
-            while let Some((place, heard)) = inbox.next().await {
-                count.hear(self, arc.members[place].storage, &heard);
-            }
-        }
         Err(count.again(tries))
     }
 
@@ -311,8 +300,7 @@ impl<T: Transport> Router<T> {
         change: &mut Change,
         tries: &mut Tries,
     ) -> Tried<Ended> {
-        let id = if change.may_be_applied { change.id } else { ballot };
-        let operation = change.operation.clone();
+        let (id, operation) = (change.id, change.operation.clone());
         let request =
             Request::Change { key: key.clone(), ballot, id, now_ms: self.now_ms(), operation };
         let member = arc.first();
@@ -321,10 +309,8 @@ impl<T: Transport> Router<T> {
         count.hear(self, member.storage, &heard);
         match heard {
             Ok(Ok(Reply::Changed { outcome, shown, .. })) => Ok(Ended::from_shown(outcome, shown)),
-            Ok(Err(_)) | Err(Silence::NotAllowed(_)) => Err(count.again(tries)),
-            Ok(Ok(_)) | Err(_) => {
-                change.may_be_applied = true;
-                change.id = id;
+            heard => {
+                change.may_be_applied |= !is_untouched(&heard);
                 Err(count.again(tries))
             }
         }

@@ -13,8 +13,6 @@ use tokio::time::{Duration, Instant};
 pub(crate) enum Again {
     /// A newer arc, or a higher ballot, is known now: at once.
     Wiser,
-    /// The same, and it is certain that nobody took what was sent, or will take it when it comes a second time.
-    Untouched,
     /// Something was in the way that time may clear.
     Later(Trouble),
 }
@@ -49,7 +47,7 @@ impl<T: Transport> Router<T> {
     pub(crate) async fn or_give_up(&self, again: Again, tries: &mut Tries) -> Result<(), Trouble> {
         tries.tried += 1;
         match again {
-            Again::Wiser | Again::Untouched if !tries.over() => {
+            Again::Wiser if !tries.over() => {
                 self.core.counters.again(Reason::Outdated);
                 // Two that are both always wiser would chase each other.
                 if tries.tried > 3 {
@@ -57,7 +55,7 @@ impl<T: Transport> Router<T> {
                 }
                 Ok(())
             }
-            Again::Wiser | Again::Untouched => Err(Trouble::Contention { tried_ms: tries.ms() }),
+            Again::Wiser => Err(Trouble::Contention { tried_ms: tries.ms() }),
             Again::Later(trouble @ Trouble::NotAllowed { .. }) => Err(trouble),
             Again::Later(trouble) if tries.over() => Err(trouble),
             Again::Later(trouble) => {
@@ -119,8 +117,6 @@ pub(crate) struct Count<'a> {
     arc: &'a RingArc,
     ayes: usize,
     wiser: bool,
-    /// Those who will never say yes to the same message: newer epochs and higher promises are not taken back.
-    never: usize,
     last: String,
     full: Option<StorageId>,
     /// Those who let us not in.
@@ -129,7 +125,7 @@ pub(crate) struct Count<'a> {
 
 impl<'a> Count<'a> {
     pub(crate) fn of(arc: &'a RingArc) -> Self {
-        Self { arc, ayes: 0, wiser: false, never: 0, last: "silence".into(), full: None, closed: 0 }
+        Self { arc, ayes: 0, wiser: false, last: "silence".into(), full: None, closed: 0 }
     }
 
     pub(crate) fn arc(&self) -> &'a RingArc {
@@ -149,7 +145,6 @@ impl<'a> Count<'a> {
             Ok(Err(refusal)) => {
                 if matches!(refusal, Refusal::Stale { .. } | Refusal::Refused { .. }) {
                     self.wiser = true;
-                    self.never += 1;
                 }
                 if *refusal == Refusal::Full {
                     self.full = Some(from);
@@ -163,15 +158,7 @@ impl<'a> Count<'a> {
         }
     }
 
-    /// Whether everybody heard so far will never say yes.
-    pub(crate) fn may_be_untouched(&self) -> bool {
-        self.ayes == 0 && self.wiser && self.full.is_none()
-    }
-
     pub(crate) fn again(self, tries: &Tries) -> Again {
-        if self.never == self.arc.members.len() {
-            return Again::Untouched;
-        }
         if self.wiser {
             return Again::Wiser;
         }
@@ -189,4 +176,12 @@ impl<'a> Count<'a> {
             },
         })
     }
+}
+
+/// Whether this answer to a change in one step says that it was not granted and never will be: a storage that refuses so has
+/// looked at the key first, and would have said that it is done; and it has promised to refuse the message again. Any other
+/// refusal may be one of two answers to a message that came twice: granted before the arc got another member, or granted
+/// later, when the storage's clock has caught up.
+pub(crate) fn is_untouched(heard: &Heard) -> bool {
+    matches!(heard, Ok(Err(Refusal::Refused { .. } | Refusal::Full)) | Err(Silence::NotAllowed(_)))
 }

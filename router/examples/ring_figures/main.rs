@@ -32,6 +32,10 @@ use std::{
     time::{Duration, Instant},
 };
 
+/// As in the programs.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 type Failed = Box<dyn Error + Send + Sync>;
 
 /// One line of the table.

@@ -196,13 +196,15 @@ impl Storage {
                 return Err(Refusal::NotAlone);
             }
             let standing = self.standing(spot, now_ms);
-            let reply =
-                self.change_at(spot, standing, ballot, id, operation, asked_ms, due, room)?;
-            if !matches!(reply, Reply::Changed { outcome: Outcome::Done, .. }) {
-                // An earlier try that is still on its way must not be granted after this answer.
-                self.promise(spot, ballot, due)?;
+            let reply = self.change_at(spot, standing, ballot, id, operation, asked_ms, due, room);
+            match &reply {
+                Ok(Reply::Changed { outcome: Outcome::Done, .. }) => {}
+                // An earlier try that is still on its way must not be granted after this answer; nor this one, should it
+                // come a second time when there is room again.
+                Ok(_) | Err(Refusal::Full) => self.promise(spot, ballot, due)?,
+                Err(_) => {}
             }
-            Ok(reply)
+            reply
         })
     }
 
