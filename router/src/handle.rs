@@ -26,6 +26,7 @@ pub use stream::Keys;
 pub use values::Value;
 
 use crate::{
+    counters::Counters,
     error::{NotConnected, NotGot, NotSet, Trouble},
     look::Look,
     register::Changed,
@@ -61,6 +62,7 @@ pub struct Builder {
     copies: Option<u8>,
     known: Vec<RingArc>,
     max_rate: Option<u64>,
+    counters: std::sync::Arc<Counters>,
 }
 
 impl Builder {
@@ -79,6 +81,11 @@ impl Builder {
     pub fn max_rate(mut self, bytes_per_s: u64) -> Self {
         self.max_rate = Some(bytes_per_s);
         self
+    }
+
+    /// Counts here what its router does, together with what others do.
+    pub fn counted(self, counters: std::sync::Arc<Counters>) -> Self {
+        Self { counters, ..self }
     }
 
     /// A ring that is founded keeps this many copies; 3 if nothing is said.
@@ -142,7 +149,7 @@ impl Builder {
 /// The life of the router's thread: one job after another is begun, and none waits for another.
 async fn live(builder: Builder, seeds: Vec<String>, mut jobs: mpsc::UnboundedReceiver<Job>) {
     let transport = HttpTransport::new(builder.token.as_ref());
-    let router = Router::new(transport, seeds, builder.patience);
+    let router = Router::counted(transport, seeds, builder.patience, builder.counters);
     builder.max_rate.iter().for_each(|rate| router.set_max_rate(*rate));
     router.remember(&builder.known);
     while let Some(job) = jobs.recv().await {

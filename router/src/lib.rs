@@ -122,6 +122,7 @@
 pub mod asking;
 pub mod blocking;
 pub mod change;
+pub mod counters;
 pub mod error;
 mod fill;
 pub mod get;

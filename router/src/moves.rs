@@ -16,6 +16,7 @@ mod progress;
 mod purge;
 mod repair;
 mod sweep;
+mod watched;
 mod weigh;
 
 pub(crate) use decide::note;
@@ -25,6 +26,7 @@ pub use progress::{Progress, Swept, Synced};
 pub use purge::Purged;
 
 use crate::{
+    counters::Cause,
     error::NotGot,
     plan::{Goal, NoGoal, Step, even::Load},
     router::Router,
@@ -138,6 +140,8 @@ impl<T: Transport> Router<T> {
         plain: PlainRecords,
         tell: &mut dyn FnMut(Progress),
     ) -> Result<(), NotMoved> {
+        let mut watched = self.watched(Cause::Join, tell);
+        let tell: &mut dyn FnMut(Progress) = &mut |progress| watched.tell(progress);
         let silent = |silence| NotMoved::Silent { address: address.to_owned(), silence };
         let (hello, _) = self.hello(address).await.map_err(silent)?;
         let arcs = self.look_round(tell).await?;
@@ -177,6 +181,8 @@ impl<T: Transport> Router<T> {
         storage: StorageId,
         tell: &mut dyn FnMut(Progress),
     ) -> Result<(), NotMoved> {
+        let mut watched = self.watched(Cause::Leave, tell);
+        let tell: &mut dyn FnMut(Progress) = &mut |progress| watched.tell(progress);
         self.look_round(tell).await?;
         self.reach(|arcs| Goal::of(arcs).without(storage), tell).await
     }
@@ -187,6 +193,8 @@ impl<T: Transport> Router<T> {
         copies: u8,
         tell: &mut dyn FnMut(Progress),
     ) -> Result<(), NotMoved> {
+        let mut watched = self.watched(Cause::Copies, tell);
+        let tell: &mut dyn FnMut(Progress) = &mut |progress| watched.tell(progress);
         self.look_round(tell).await?;
         self.reach(|arcs| Ok(Goal::of(arcs).with_copies(copies)), tell).await
     }

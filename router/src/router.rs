@@ -2,6 +2,7 @@
 
 use crate::{
     asking::{Asking, Round, patience_ms},
+    counters::Counters,
     pace::Pace,
     ring::RingMap,
     tally::Verdict,
@@ -69,11 +70,22 @@ pub(crate) struct Core<T> {
     turn: Cell<usize>,
     /// How often an arc was asked about a key.
     pub(crate) rounds: Cell<u64>,
+    pub(crate) counters: std::sync::Arc<Counters>,
 }
 
 impl<T: Transport> Router<T> {
     /// A router that knows nothing but these addresses.
     pub fn new(transport: T, seeds: Vec<String>, patience: Patience) -> Self {
+        Self::counted(transport, seeds, patience, std::sync::Arc::default())
+    }
+
+    /// The same, and what it does is counted here, together with what others do.
+    pub fn counted(
+        transport: T,
+        seeds: Vec<String>,
+        patience: Patience,
+        counters: std::sync::Arc<Counters>,
+    ) -> Self {
         let name = transport.chance(u64::MAX);
         let core = Core {
             lines: Lines::new(transport),
@@ -86,6 +98,7 @@ impl<T: Transport> Router<T> {
             pace: Pace::default(),
             turn: Cell::new(0),
             rounds: Cell::new(0),
+            counters,
         };
         Self { core: Rc::new(core) }
     }

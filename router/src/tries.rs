@@ -1,6 +1,7 @@
 //! One try after another: what the answers to the last one say about the next, and when it is enough.
 
 use crate::{
+    counters::Reason,
     error::Trouble,
     router::Router,
     transport::{Silence, Transport, lines::Heard},
@@ -25,6 +26,7 @@ impl<T: Transport> Router<T> {
     ) -> Result<std::sync::Arc<RingArc>, Trouble> {
         self.core.rounds.set(self.core.rounds.get() + 1);
         if let Some(arc) = self.core.ring.borrow().shared_arc_at(place) {
+            self.core.counters.hops(1);
             return Ok(arc);
         }
         loop {
@@ -33,6 +35,7 @@ impl<T: Transport> Router<T> {
                 Ok(arc) => return Ok(arc),
                 Err(no_ring) if tries.over() || no_ring.is_for_good() => return Err(no_ring.into()),
                 Err(_) => {
+                    self.core.counters.again(Reason::NoRing);
                     tries.tried += 1;
                     self.pause(tries.tried).await;
                 }
@@ -45,6 +48,7 @@ impl<T: Transport> Router<T> {
         tries.tried += 1;
         match again {
             Again::Wiser if !tries.over() => {
+                self.core.counters.again(Reason::Outdated);
                 // Two that are both always wiser would chase each other.
                 if tries.tried > 3 {
                     self.pause(tries.tried).await;
@@ -55,6 +59,7 @@ impl<T: Transport> Router<T> {
             Again::Later(trouble @ Trouble::NotAllowed { .. }) => Err(trouble),
             Again::Later(trouble) if tries.over() => Err(trouble),
             Again::Later(trouble) => {
+                self.core.counters.again(reason(&trouble));
                 if matches!(trouble, Trouble::NoMajority { .. }) && tries.tried.is_multiple_of(3) {
                     // Perhaps everybody who kept the arc is gone, and others keep it now.
                     // And if nobody of the ring has ever answered, perhaps there is none any more.
@@ -69,6 +74,15 @@ impl<T: Transport> Router<T> {
                 Ok(())
             }
         }
+    }
+}
+
+fn reason(trouble: &Trouble) -> Reason {
+    match trouble {
+        Trouble::NoMajority { .. } => Reason::NoMajority,
+        Trouble::Full(_) => Reason::Full,
+        Trouble::NoRing(_) => Reason::NoRing,
+        _ => Reason::Other,
     }
 }
 

@@ -147,6 +147,7 @@ impl<T: Transport> Router<T> {
         let mut walk = self.begin();
         loop {
             if let Some(arc) = self.core.ring.borrow().shared_arc_at(place) {
+                self.core.counters.hops(1 + walk.hops.len() as u64);
                 return Ok(arc);
             }
             self.hop(&mut walk).await?;

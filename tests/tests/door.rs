@@ -1,34 +1,26 @@
-//! The door of a ring of real processes, as curl and Python come to it.
+//! The door of a ring of real processes, as curl comes to it.
 
 use sdht_tests::{
-    command::{Home, interrupt},
+    command::Home,
+    door::Door,
     http::{Call, Connection, Reply},
     process::{self, Process},
     wait_until,
 };
 use std::{
-    io::{BufRead, BufReader, Write},
+    io::Write,
     net::SocketAddr,
-    process::{Child, Command, Output, Stdio},
+    process::{Command, Output, Stdio},
     thread,
 };
 use tempfile::TempDir;
 
 /// A ring of three storages and a door to it.
 struct Open {
-    door: Option<Child>,
+    door: Door,
     address: SocketAddr,
     storages: Vec<(TempDir, Process)>,
     _home: Home,
-}
-
-impl Drop for Open {
-    fn drop(&mut self) {
-        if let Some(mut door) = self.door.take() {
-            let _ = door.kill();
-            let _ = door.wait();
-        }
-    }
 }
 
 fn open(flags: &[&str]) -> Open {
@@ -38,29 +30,17 @@ fn open(flags: &[&str]) -> Open {
     let mut join = vec!["join"];
     join.extend(addresses.iter().map(String::as_str));
     home.ends(0, &join);
-    let mut serve = vec!["serve", "-p", "0", "--ring", &addresses[0]];
-    serve.extend(flags);
-    let mut door = home.begin(&serve);
-    let mut said = BufReader::new(door.stderr.take().expect("stderr is piped"));
-    let mut line = String::new();
-    while !line.contains("listening on http://") {
-        line.clear();
-        assert!(said.read_line(&mut line).unwrap() > 0, "the door did not open");
-    }
-    let place = line.split("http://").nth(1).unwrap().trim_end().trim_end_matches('/');
-    let address = place.parse().unwrap();
-    // What it says later is read, so that it never waits for us.
-    thread::spawn(move || said.lines().for_each(drop));
-    Open { door: Some(door), address, storages, _home: home }
+    let door = Door::open(&home, &[&["--ring", &addresses[0]], flags].concat());
+    Open { address: door.address(), door, storages, _home: home }
 }
 
 impl Open {
     fn call(&self, call: &Call) -> Reply {
-        Connection::open(self.address).unwrap().call(call).unwrap()
+        self.door.call(call)
     }
 
     fn at(&self, place: &str) -> String {
-        format!("http://{}{place}", self.address)
+        self.door.at(place)
     }
 
     /// What curl prints: the body, and the status on a line of its own.
@@ -86,7 +66,7 @@ fn curl_fed(arguments: &[&str], url: &str, input: &[u8]) -> Output {
 
 #[test]
 fn curl_alone_does_everything() {
-    let mut open = open(&[]);
+    let open = open(&[]);
     let put =
         |more: &[&str], place| open.curl(&[&["-X", "PUT", "-d", "hello"], more].concat(), place);
     assert_eq!(put(&["-H", "Content-Type: text/plain"], "/v1/kv/a/key").0, 201);
@@ -128,22 +108,8 @@ fn curl_alone_does_everything() {
     assert_eq!(open.curl(&["-X", "DELETE"], "/v1/kv/a/key").0, 204);
     assert_eq!(open.curl(&["-X", "DELETE"], "/v1/kv/a/key").0, 404);
     assert_eq!(open.curl(&[], "/v1/kv/a/key").0, 404);
-    python_speaks_it_too(&open);
-    let told = interrupt(open.door.take().unwrap());
+    let told = open.door.close();
     assert_eq!(told.code, 0, "Ctrl-C closes the door in order");
-}
-
-fn python_speaks_it_too(open: &Open) {
-    let program = "import sys, urllib.request as u\n\
-        url = sys.argv[1]\n\
-        assert u.urlopen(u.Request(url, data=b'of python', method='PUT')).status == 201\n\
-        assert u.urlopen(url).read() == b'of python'\n\
-        assert u.urlopen(u.Request(url, method='DELETE')).status == 204\n";
-    let url = open.at("/v1/kv/snake");
-    match Command::new("python3").args(["-c", program, &url]).status() {
-        Ok(status) => assert!(status.success()),
-        Err(_) => eprintln!("left out: there is no python3"),
-    }
 }
 
 #[test]

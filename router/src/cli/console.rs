@@ -6,7 +6,7 @@ use super::{
     memory::Memory,
     settings::{Origin, Settings},
 };
-use sdht::{NotConnected, Ring, Token, handle::Builder};
+use sdht::{NotConnected, Ring, Token, counters::Counters, handle::Builder};
 use serde::Serialize;
 use std::{
     cell::{OnceCell, RefCell},
@@ -23,6 +23,8 @@ pub(crate) struct Console {
     pub(crate) json: bool,
     quiet: bool,
     memory: Option<Memory>,
+    /// Where every router of this process counts what it does.
+    pub(crate) counters: std::sync::Arc<Counters>,
     ring: OnceCell<Ring>,
     out: RefCell<BufWriter<Stdout>>,
 }
@@ -43,6 +45,7 @@ impl Console {
             json: options.json,
             quiet: options.quiet,
             memory,
+            counters: std::sync::Arc::default(),
             ring: OnceCell::new(),
             out: RefCell::new(BufWriter::new(io::stdout())),
         })
@@ -80,7 +83,8 @@ impl Console {
 
     /// A way to a ring that keeps to the settings.
     pub(crate) fn builder(&self) -> Result<Builder, Fail> {
-        let builder = Ring::builder().timeout(self.settings.timeout.value);
+        let counters = std::sync::Arc::clone(&self.counters);
+        let builder = Ring::builder().timeout(self.settings.timeout.value).counted(counters);
         match &self.settings.token_file.value {
             Some(path) => Ok(builder.token(token(path)?)),
             None => Ok(builder),
@@ -139,6 +143,8 @@ impl Console {
     /// Talk, for a person who did not ask for quiet.
     pub(crate) fn say(&self, line: impl std::fmt::Display) {
         if !self.quiet {
+            // What was printed before is shown before; if that fails, the end will tell.
+            let _ = self.out.borrow_mut().flush();
             // Whoever has closed standard error does not want to know.
             let _ = writeln!(io::stderr(), "{line}");
         }

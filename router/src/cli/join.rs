@@ -55,6 +55,12 @@ fn place(text: &str) -> Result<Place, String> {
 }
 
 impl Join {
+    /// This storage, and nothing else that could be said.
+    pub(crate) fn of(address: &str) -> Self {
+        let care = Care { yes: false, plan: false };
+        Self { addresses: vec![address.to_owned()], copies: 3, at: None, discard: false, care }
+    }
+
     pub(crate) async fn run(&self, console: &Console) -> Ended {
         if self.at.is_some_and(|at| at != Place::Hash) && self.addresses.len() > 1 {
             return Err(Fail::usage("--at POSITION is for one storage at a time"));

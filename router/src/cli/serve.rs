@@ -1,16 +1,27 @@
 //! `sdht serve`: a router that stays, with a door for every program that speaks HTTP.
 
+mod beside;
+
 use super::{
     Ended,
     console::{Console, token},
-    fail::Fail,
+    fail::{Code, Fail},
 };
+use beside::{Beside, Flags};
 use clap::Args;
+use futures_util::{
+    FutureExt, TryFutureExt,
+    future::{Either, select, try_join},
+};
+use sd_notify::NotifyState;
 use sdht::serve::{Guard, Settings, Tokens, serve};
 use std::{
     net::{IpAddr, SocketAddr, TcpListener},
     path::PathBuf,
+    pin::{Pin, pin},
+    sync::Arc,
 };
+use tokio::sync::oneshot;
 
 /// Serve the whole ring over HTTP, for every program that is not Rust.
 #[derive(Args, Debug)]
@@ -18,6 +29,7 @@ use std::{
 Examples:
   sdht serve
   sdht serve -p 7001 --workers 2
+  sdht serve --with-storage 8000 --leave-on-exit
   sdht serve --ring 10.0.0.1:8000 --bind 10.0.0.9 --door-token-file /etc/sdht/door")]
 pub(crate) struct Serve {
     /// The port to listen on; 0 takes any free one and says which.
@@ -39,6 +51,9 @@ pub(crate) struct Serve {
     /// Threads that answer, each with a router of its own. [default: one for each core]
     #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u16).range(1..=64))]
     workers: Option<u16>,
+
+    #[command(flatten)]
+    beside: Flags,
 }
 
 impl Serve {
@@ -55,10 +70,38 @@ impl Serve {
                  that knows its users, or say --insecure if everybody there may do so.",
             ));
         }
-        let known = console.ring().await?.arcs().await;
         let wanted = SocketAddr::new(self.bind, self.port);
         let no_place = |why| Fail::other(format!("cannot listen on {wanted}: {why}"));
         let listener = TcpListener::bind(wanted).map_err(no_place)?;
+        // From here on it is asked to stop, and does so in good order.
+        let mut asked = pin!(sdht::serve::asked_to_stop()?);
+        let beside = self.beside.start(console)?;
+        let ended = self.stand(console, listener, tokens, beside.as_ref(), asked.as_mut()).await;
+        // Whatever happened, it does not go on unseen.
+        let stopped = beside.map_or(Ok(()), Beside::stop);
+        ended.and(stopped)?;
+        console.say("sdht: stopped");
+        Ok(())
+    }
+
+    async fn stand(
+        &self,
+        console: &Console,
+        listener: TcpListener,
+        tokens: Option<Tokens>,
+        beside: Option<&Beside>,
+        mut asked: Pin<&mut impl Future<Output = ()>>,
+    ) -> Ended {
+        let opening = pin!(async {
+            if let Some(beside) = beside {
+                beside.join(console).await?;
+            }
+            Ok::<_, Fail>(console.ring().await?.arcs().await)
+        });
+        let known = match select(opening, asked.as_mut()).await {
+            Either::Left((known, _)) => known?,
+            Either::Right(_) => return Err(Fail::new(Code::Interrupted, "interrupted")),
+        };
         let address = listener.local_addr()?;
         let storages = &console.settings;
         let cores = || std::thread::available_parallelism().map_or(1, usize::from);
@@ -69,11 +112,30 @@ impl Serve {
             timeout: storages.timeout.value,
             guard: Guard::new(address, &address.to_string(), tokens),
             workers: self.workers.map_or_else(cores, usize::from),
+            counters: Arc::clone(&console.counters),
         };
-        let stop = sdht::serve::asked_to_stop()?;
         console.say(format!("sdht: listening on http://{address}/"));
-        serve(listener, settings, stop).await?;
-        console.say("sdht: stopped");
-        Ok(())
+        tell(NotifyState::Ready);
+        let (close, closing) = oneshot::channel::<()>();
+        let serving = serve(listener, settings, closing.map(drop)).map_err(Fail::from);
+        let stopping = async {
+            asked.await;
+            tell(NotifyState::Stopping);
+            let handed_over = match beside {
+                Some(beside) => beside.hand_over(console).await,
+                None => Ok(()),
+            };
+            drop(close);
+            Ok(handed_over)
+        };
+        let ((), handed_over) = try_join(serving, stopping).await?;
+        handed_over
+    }
+}
+
+/// Tells the service manager, if there is one.
+fn tell(state: NotifyState<'_>) {
+    if let Err(error) = sd_notify::notify(&[state]) {
+        log::warn!("the service manager could not be told: {error}");
     }
 }

@@ -2,6 +2,7 @@
 
 use super::{NotMoved, Progress};
 use crate::{
+    counters::Cause,
     plan::{
         Goal,
         even::{Cut, Load, even, heaviest},
@@ -18,6 +19,8 @@ impl<T: Transport> Router<T> {
     /// Moves boundaries until no storage keeps more than 1.2 times its share of the bytes. Where it is so already, nothing
     /// is moved.
     pub async fn balance(&self, tell: &mut dyn FnMut(Progress)) -> Result<(), NotMoved> {
+        let mut watched = self.watched(Cause::Balance, tell);
+        let tell: &mut dyn FnMut(Progress) = &mut |progress| watched.tell(progress);
         for _ in 0..ROUNDS {
             // What is half done is finished first: then every place ends exactly one arc.
             self.look_round(tell).await?;

@@ -7,6 +7,7 @@
 
 use super::{NotMoved, Progress, Taken};
 use crate::{
+    counters::Cause,
     plan::Goal,
     ring::RingMap,
     router::Router,
@@ -56,6 +57,8 @@ impl<T: Transport> Router<T> {
         loss: Loss,
         tell: &mut dyn FnMut(Progress),
     ) -> Result<(), NotMoved> {
+        let mut watched = self.watched(Cause::Evict, tell);
+        let tell: &mut dyn FnMut(Progress) = &mut |progress| watched.tell(progress);
         // The first round teaches those who lag, and the second sees them taught.
         self.ask_everybody().await;
         let hops = self.ask_everybody().await;

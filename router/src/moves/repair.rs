@@ -2,6 +2,7 @@
 
 use super::{NotMoved, Progress, Synced, Taken};
 use crate::{
+    counters::Cause,
     plan::{First, Goal, Step},
     router::Router,
     sync::settle,
@@ -26,6 +27,8 @@ const LOOKS: usize = 4;
 impl<T: Transport> Router<T> {
     /// Finishes or undoes what is half done, fills anew whoever cannot trust its own data, and levels every arc.
     pub async fn repair(&self, tell: &mut dyn FnMut(Progress)) -> Result<(), NotMoved> {
+        let mut watched = self.watched(Cause::Repair, tell);
+        let tell: &mut dyn FnMut(Progress) = &mut |progress| watched.tell(progress);
         self.look_round(tell).await?;
         let begun = Instant::now();
         loop {

@@ -2,11 +2,15 @@
 //! each other at every request.
 
 use super::place::OPERATIONS;
+use crate::counters::Counters;
 use actix_web::http::StatusCode;
 use minor_manners::body::InFlight;
 use std::{
     fmt::Write,
-    sync::atomic::{AtomicU64, Ordering::Relaxed},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
     time::Duration,
 };
 
@@ -30,6 +34,8 @@ struct Counted {
 pub(super) struct Metrics {
     operations: [Counted; OPERATIONS.len()],
     in_flight: InFlight,
+    /// What the routers did for them.
+    counters: Arc<Counters>,
 }
 
 /// How the ring stands, looked at only when asked for.
@@ -41,8 +47,9 @@ pub(super) struct Standing {
 }
 
 impl Metrics {
-    pub(super) fn new(in_flight: &InFlight) -> Self {
-        Self { operations: Default::default(), in_flight: in_flight.clone() }
+    pub(super) fn new(in_flight: &InFlight, counters: &Arc<Counters>) -> Self {
+        let (in_flight, counters) = (in_flight.clone(), Arc::clone(counters));
+        Self { operations: Default::default(), in_flight, counters }
     }
 
     /// Counts one request.
@@ -95,6 +102,7 @@ impl Metrics {
         let held = self.in_flight.bytes();
         writeln!(out, "# HELP sdht_in_flight_bytes Bytes of requests held")?;
         writeln!(out, "# TYPE sdht_in_flight_bytes gauge\nsdht_in_flight_bytes {held}")?;
+        self.write_counters(out)?;
         let Some(Standing { under_copied, storages }) = standing else { return Ok(()) };
         writeln!(out, "# HELP sdht_under_copied_arcs Arcs that lack a copy")?;
         writeln!(
@@ -110,6 +118,44 @@ impl Metrics {
         }
         Ok(())
     }
+
+    fn write_counters(&self, out: &mut String) -> std::fmt::Result {
+        writeln!(
+            out,
+            "# HELP sdht_attempts_total Tries of operations after the first, by what was in the way"
+        )?;
+        writeln!(out, "# TYPE sdht_attempts_total counter")?;
+        for (reason, count) in self.counters.attempts() {
+            writeln!(out, "sdht_attempts_total{{reason=\"{}\"}} {count}", reason.name())?;
+        }
+        let (buckets, count, sum) = self.counters.all_hops();
+        writeln!(
+            out,
+            "# HELP sdht_hops Requests to find the arc of a key and to ask it: 1 where the ring is remembered"
+        )?;
+        writeln!(out, "# TYPE sdht_hops histogram")?;
+        for (most, count) in buckets {
+            writeln!(out, "sdht_hops_bucket{{le=\"{most}\"}} {count}")?;
+        }
+        writeln!(out, "sdht_hops_bucket{{le=\"+Inf\"}} {count}")?;
+        writeln!(out, "sdht_hops_sum {sum}\nsdht_hops_count {count}")?;
+        writeln!(out, "# HELP sdht_moved_keys_total Keys copied to storages that lacked them")?;
+        writeln!(out, "# TYPE sdht_moved_keys_total counter")?;
+        for (cause, keys, _) in self.counters.all_moved() {
+            writeln!(out, "sdht_moved_keys_total{{cause=\"{}\"}} {keys}", cause.name())?;
+        }
+        writeln!(out, "# HELP sdht_moved_bytes_total Bytes of them")?;
+        writeln!(out, "# TYPE sdht_moved_bytes_total counter")?;
+        for (cause, _, bytes) in self.counters.all_moved() {
+            writeln!(out, "sdht_moved_bytes_total{{cause=\"{}\"}} {bytes}", cause.name())?;
+        }
+        let remaining = self.counters.remaining_keys();
+        writeln!(
+            out,
+            "# HELP sdht_move_remaining_keys Keys of the arcs under way that are still to be looked at"
+        )?;
+        writeln!(out, "# TYPE sdht_move_remaining_keys gauge\nsdht_move_remaining_keys {remaining}")
+    }
 }
 
 #[cfg(test)]
@@ -118,7 +164,7 @@ mod tests {
 
     #[test]
     fn what_takes_longer_stands_in_a_later_bucket() {
-        let metrics = Metrics::new(&InFlight::default());
+        let metrics = Metrics::new(&InFlight::default(), &Arc::default());
         metrics.count(0, StatusCode::OK, Duration::from_micros(250));
         metrics.count(0, StatusCode::NOT_FOUND, Duration::from_micros(251));
         metrics.count(0, StatusCode::BAD_GATEWAY, Duration::from_secs(60));

@@ -31,6 +31,7 @@ mod place;
 mod range;
 
 use crate::{
+    counters::Counters,
     router::{Patience, Router},
     transport::http::{HttpTransport, Token},
 };
@@ -82,6 +83,8 @@ pub struct Settings {
     pub guard: Guard,
     /// Threads that answer, each with its own router.
     pub workers: usize,
+    /// Where its routers count what they do.
+    pub counters: Arc<Counters>,
 }
 
 /// What all workers share.
@@ -125,15 +128,16 @@ pub async fn serve(
     settings: Settings,
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> io::Result<()> {
-    let Settings { ring, known, token, timeout, guard, workers } = settings;
+    let Settings { ring, known, token, timeout, guard, workers, counters } = settings;
     let in_flight = InFlight::default();
-    let metrics = Metrics::new(&in_flight);
+    let metrics = Metrics::new(&in_flight, &counters);
     let shared = Arc::new(Shared { guard, in_flight, metrics });
     let operation_ms = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX);
     let patience = Patience { operation_ms, ..Patience::default() };
     let app = move || {
         // Here is the worker's own thread.
-        let router = Router::new(HttpTransport::new(token.as_ref()), ring.clone(), patience);
+        let transport = HttpTransport::new(token.as_ref());
+        let router = Router::counted(transport, ring.clone(), patience, Arc::clone(&counters));
         router.remember(&known);
         let (shared, busy) = (Arc::clone(&shared), Rc::default());
         App::new().configure(routes(Rc::new(Door { router, shared, busy })))

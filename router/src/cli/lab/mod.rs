@@ -12,7 +12,7 @@
 
 mod folder;
 mod logs;
-mod storage;
+pub(super) mod storage;
 
 use super::{Ended, console::Console, fail::Fail, load::Load, progress, status, table};
 use clap::{Args, Subcommand};

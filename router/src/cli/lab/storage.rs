@@ -57,6 +57,24 @@ impl Process {
         let Ok(held) = pidfd_open(pid, PidfdFlags::empty()) else { return Ok(()) };
         if self.runs() { pidfd_send_signal(&held, signal) } else { Ok(()) }
     }
+
+    /// Sends a signal that it ends by, and waits until it has ended.
+    pub(crate) fn end(&self, signal: Signal, port: u16) -> Result<(), Fail> {
+        let no = |why: &dyn std::fmt::Display| {
+            Fail::other(format!("storage 127.0.0.1:{port} (process {}): {why}", self.pid))
+        };
+        self.signal(signal).map_err(|why| no(&why))?;
+        let begun = Instant::now();
+        while self.runs() {
+            if begun.elapsed() > PATIENCE {
+                let next =
+                    format!("End it with 'sdht lab kill {port}', or 'kill -9 {}'.", self.pid);
+                return Err(no(&"it does not stop").next(next));
+            }
+            std::thread::sleep(GLANCE);
+        }
+        Ok(())
+    }
 }
 
 impl Storage {
@@ -95,36 +113,15 @@ impl Storage {
         if self.runs() {
             return Ok(());
         }
-        let log = self.log(dir);
-        let no = |what: &str, why: &dyn std::fmt::Display| {
-            Fail::other(format!("storage {}: {what}: {why}", self.address()))
-        };
-        let mut said = OpenOptions::new()
-            .create(true)
-            .append(true)
-            .read(true)
-            .open(&log)
-            .map_err(|why| no(&log.display().to_string(), &why))?;
-        let begin = said.seek(SeekFrom::End(0))?;
-        let also = said.try_clone()?;
-        let mut command = Command::new(program);
-        command.args(["--port", &self.port.to_string(), "--data"]).arg(self.data(dir)).args(flags);
-        command.stdin(Stdio::null()).stdout(also.try_clone()?).stderr(also);
-        // In a process group of its own, Ctrl-C at this terminal is not meant for it.
-        command.process_group(0);
+        let mut command = command(program, self.port, &self.data(dir));
+        command.args(flags);
         for (name, _) in
             env::vars_os().filter(|(n, _)| n.to_string_lossy().starts_with("MINOR_STORAGE_"))
         {
             command.env_remove(name);
         }
-        let child = command.spawn().map_err(|why| no(&program.display().to_string(), &why))?;
-        let pid = i32::try_from(child.id()).unwrap_or_default();
-        self.process = Process::of(pid);
-        if let Err(last) = serves(child, &mut said, begin) {
-            self.process = None;
-            let what = format!("storage {} did not start: {last}", self.address());
-            return Err(Fail::other(what).next(format!("All it said is in {}.", log.display())));
-        }
+        self.process = None;
+        self.process = launch(command, &self.address(), &self.log(dir))?;
         Ok(())
     }
 
@@ -142,19 +139,44 @@ impl Storage {
 
     fn end(&self, signal: Signal) -> Result<(), Fail> {
         let Some(process) = &self.process else { return Ok(()) };
-        let no = |why: &dyn std::fmt::Display| {
-            Fail::other(format!("storage {} (process {}): {why}", self.address(), process.pid))
-        };
-        process.signal(signal).map_err(|why| no(&why))?;
-        let begun = Instant::now();
-        while process.runs() {
-            if begun.elapsed() > PATIENCE {
-                return Err(no(&"it does not stop")
-                    .next(format!("End it with 'sdht lab kill {}'.", self.port)));
-            }
-            std::thread::sleep(GLANCE);
-        }
-        Ok(())
+        process.end(signal, self.port)
+    }
+}
+
+/// How a storage is called that keeps its data here.
+pub(crate) fn command(program: &Path, port: u16, data: &Path) -> Command {
+    let mut command = Command::new(program);
+    command.args(["--port", &port.to_string(), "--data"]).arg(data);
+    command
+}
+
+/// Starts a storage that says what it has to say in this file, and waits until it serves.
+pub(crate) fn launch(
+    mut command: Command,
+    address: &str,
+    log: &Path,
+) -> Result<Option<Process>, Fail> {
+    let no = |what: &dyn std::fmt::Display, why: &dyn std::fmt::Display| {
+        Fail::other(format!("storage {address}: {what}: {why}"))
+    };
+    let mut said = OpenOptions::new()
+        .create(true)
+        .append(true)
+        .read(true)
+        .open(log)
+        .map_err(|why| no(&log.display(), &why))?;
+    let begin = said.seek(SeekFrom::End(0))?;
+    let also = said.try_clone()?;
+    command.stdin(Stdio::null()).stdout(also.try_clone()?).stderr(also);
+    // In a process group of its own, Ctrl-C at this terminal is not meant for it.
+    command.process_group(0);
+    let program = Path::new(command.get_program()).display().to_string();
+    let child = command.spawn().map_err(|why| no(&program, &why))?;
+    let process = Process::of(i32::try_from(child.id()).unwrap_or_default());
+    match serves(child, &mut said, begin) {
+        Ok(()) => Ok(process),
+        Err(last) => Err(Fail::other(format!("storage {address} did not start: {last}"))
+            .next(format!("All it said is in {}.", log.display()))),
     }
 }
 

@@ -1,0 +1,109 @@
+//! A storage beside the door: `sdht serve --with-storage`, from its start to its leaving.
+
+use sdht_tests::{
+    command::{Home, Told},
+    door::Door,
+    http::Call,
+};
+use std::{fs, net::TcpListener, process::Command};
+
+/// So many ports that nobody listens on. Somebody else could take one before we do; then the test fails and says so.
+fn free_ports<const N: usize>() -> [String; N] {
+    let held = [(); N].map(|()| TcpListener::bind(("127.0.0.1", 0)).unwrap());
+    held.map(|listener| listener.local_addr().unwrap().port().to_string())
+}
+
+fn open(home: &Home, flags: &[&str]) -> Door {
+    Door::open(home, &[&["--workers", "1"], flags].concat())
+}
+
+fn listens(port: &str) -> bool {
+    TcpListener::bind(("127.0.0.1", port.parse().unwrap())).is_err()
+}
+
+#[test]
+fn a_storage_beside_the_door_comes_in_and_hands_over_before_it_goes() {
+    let home = Home::default();
+    let [first, second] = free_ports();
+    let founder = open(&home, &["--with-storage", &first]);
+    for n in 0..50 {
+        let put = founder.call(&Call::put(&format!("/v1/kv/key{n}"), "value"));
+        assert_eq!(put.status, 201, "{put:?}");
+    }
+    let ring = format!("127.0.0.1:{first}");
+    home.ends(0, &["copies", "1", "--ring", &ring]);
+    let flags = ["--with-storage", &second, "--data", "second", "--leave-on-exit"];
+    let flags = [&flags[..], &["--ring", &ring]].concat();
+    let guest = open(&home, &flags);
+    let moved = |door: &Door, cause: &str| {
+        let metrics = door.call(&Call::get("/metrics")).text();
+        let name = format!("sdht_moved_keys_total{{cause=\"{cause}\"}} ");
+        let line = metrics.lines().find_map(|line| line.strip_prefix(&name));
+        line.unwrap_or_else(|| panic!("{metrics}")).parse::<u64>().unwrap()
+    };
+    assert!(moved(&guest, "join") > 0, "half of the keys went to the storage beside this door");
+    assert_eq!(moved(&founder, "join"), 0, "and another door did it");
+    home.ends(0, &["status", "--ring", &ring]);
+    assert_eq!(guest.call(&Call::get("/v1/kv/key7")).text(), "value");
+
+    let told = guest.close();
+    assert!(told.code == 0 && told.err.contains("has left the ring"), "{told}");
+    assert!(!listens(&second), "nothing of it runs on");
+    assert!(home.path().join("second").is_dir(), "its directory stays");
+    let keys = founder.call(&Call::get("/v1/kv")).text();
+    assert_eq!(keys.lines().count(), 50, "{keys}");
+
+    // It comes back with what is left in its directory.
+    let guest = open(&home, &flags);
+    assert_eq!(guest.call(&Call::get("/v1/kv/key7")).text(), "value");
+    assert!(guest.close().err.contains("has left the ring"));
+
+    // Without the wish to leave it stays in the ring, and its data where it is.
+    let told = founder.close();
+    assert!(told.code == 0 && !told.err.contains("hands over"), "{told}");
+    assert!(!listens(&first), "the storage ended with its door");
+    let founder = open(&home, &["--with-storage", &first]);
+    assert_eq!(founder.call(&Call::get("/v1/kv/key49")).text(), "value");
+}
+
+#[test]
+fn the_last_storage_says_that_it_cannot_hand_anything_over() {
+    let home = Home::default();
+    let [port] = free_ports();
+    let told = open(&home, &["--with-storage", &port, "--leave-on-exit"]).close();
+    assert!(told.code == 4 && told.err.contains("still in the ring"), "{told}");
+    assert!(told.err.contains("its data stays") && !listens(&port), "{told}");
+}
+
+#[test]
+fn what_stands_in_the_way_of_a_storage_is_said() {
+    let home = Home::default();
+    let taken = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let port = taken.local_addr().unwrap().port().to_string();
+    let told = home.ends(1, &["serve", "-p", "0", "--with-storage", &port]);
+    assert!(told.err.contains(&port) && told.err.contains("another port"), "{told}");
+    for alone in [&["--leave-on-exit"][..], &["--data", "dir"]] {
+        let told = home.ends(2, &[&["serve"], alone].concat());
+        assert!(told.err.contains("--with-storage"), "{told}");
+    }
+
+    // The command alone in a directory, and nothing on the PATH.
+    let lonely = home.path().join("sdht");
+    let ours = home.command(&[]).get_program().to_owned();
+    fs::copy(ours, &lonely).unwrap();
+    let [port] = free_ports();
+    let out = Command::new(&lonely)
+        .args(["serve", "-p", "0", "--with-storage", &port])
+        .env("PATH", home.path())
+        .env("HOME", home.path())
+        .output()
+        .unwrap();
+    let told = Told::of(out);
+    assert!(told.code == 1 && told.err.contains("minor-storage is neither in"), "{told}");
+
+    // Not a directory: the storage itself says why it does not start.
+    fs::write(home.path().join("file"), "").unwrap();
+    let line = ["serve", "-p", "0", "--with-storage", &port, "--data", "file"];
+    let told = home.ends(1, &line);
+    assert!(told.err.contains("did not start") && told.err.contains("file.log"), "{told}");
+}

@@ -1,0 +1,107 @@
+//! Programs that know nothing of us, at the door: what a language's own HTTP does by itself must be enough.
+//!
+//! Each writes, reads, meets a precondition, lists, and deletes. curl has a story of its own, in `door`.
+
+use sdht_tests::{command::Home, door::Door, http::Call, process, skip, skip_but_in_ci};
+use std::process::Command;
+
+const PYTHON: &str = r#"
+import json, sys, urllib.error, urllib.parse, urllib.request as u
+door = sys.argv[1]
+key = door + '/v1/kv/' + urllib.parse.quote('snake / größe', safe='')
+def ask(method, data=None, url=key, **more):
+    try:
+        with u.urlopen(u.Request(url, data=data, method=method, headers=more)) as answer:
+            return answer.status, answer.read(), answer.headers
+    except urllib.error.HTTPError as no:
+        return no.code, no.read(), no.headers
+status, _, headers = ask('PUT', b'of python', **{'Content-Type': 'text/plain'})
+assert status == 201, status
+assert ask('GET')[:2] == (200, b'of python')
+assert ask('PUT', b'other', **{'If-Match': headers['ETag']})[0] == 204
+assert ask('PUT', b'late', **{'If-Match': headers['ETag']})[0] == 412
+names = [json.loads(line)['key'] for line in ask('GET', url=door + '/v1/kv?prefix=snake')[1].splitlines()]
+assert names == ['snake / größe'], names
+batch = b'{"op":"get","key":"snake / gr\xc3\xb6\xc3\x9fe"}\n'
+status, body, _ = ask('POST', batch, door + '/v1/batch', **{'Content-Type': 'application/x-ndjson'})
+assert status == 200 and json.loads(body)['value'] == 'other', body
+long = bytes(range(256)) * 4096
+assert ask('PUT', long)[0] == 204 and ask('GET')[1] == long
+assert ask('DELETE')[0] == 204 and ask('GET')[0] == 404
+"#;
+
+const NODE: &str = r#"
+const assert = require('assert');
+const door = process.argv[1];
+const key = door + '/v1/kv/' + encodeURIComponent('a key / größe');
+(async () => {
+    const put = await fetch(key, { method: 'PUT', body: 'of fetch' });
+    assert.strictEqual(put.status, 201);
+    assert.strictEqual(await (await fetch(key)).text(), 'of fetch');
+    const tag = { 'If-Match': put.headers.get('etag') };
+    assert.strictEqual((await fetch(key, { method: 'PUT', body: 'other', headers: tag })).status, 204);
+    assert.strictEqual((await fetch(key, { method: 'PUT', body: 'late', headers: tag })).status, 412);
+    const list = (await (await fetch(door + '/v1/kv')).text()).trim().split('\n').map(JSON.parse);
+    assert.deepStrictEqual(list, [{ key: 'a key / größe' }]);
+    const long = new Uint8Array(1 << 20).map((_, n) => n % 251);
+    assert.strictEqual((await fetch(key, { method: 'PUT', body: long })).status, 204);
+    assert.deepStrictEqual(new Uint8Array(await (await fetch(key)).arrayBuffer()), long);
+    const part = await fetch(key, { headers: { Range: 'bytes=250-252' } });
+    assert.deepStrictEqual([...new Uint8Array(await part.arrayBuffer())], [250, 0, 1]);
+    assert.strictEqual((await fetch(key, { method: 'DELETE' })).status, 204);
+    assert.strictEqual((await fetch(key)).status, 404);
+})().catch(why => { console.error(why); process.exit(1); });
+"#;
+
+const WGET: &str = r#"
+set -eu
+key=$1/v1/kv/by-wget
+wget -q -O - --method=PUT --body-data='of wget' "$key"
+[ "$(wget -q -O - "$key")" = 'of wget' ]
+[ "$(wget -q -O - "$1/v1/kv?prefix=by-")" = '{"key":"by-wget"}' ]
+wget -q -O - --method=DELETE "$key"
+! wget -q -O - "$key"
+"#;
+
+fn door() -> (Home, tempfile::TempDir, process::Process, Door) {
+    let (dir, storage) = process::fresh();
+    let (home, address) = (Home::default(), storage.address().to_string());
+    home.ends(0, &["join", &address]);
+    let door = Door::open(&home, &["--ring", &address]);
+    (home, dir, storage, door)
+}
+
+/// Has a program, which is told where the door is, do what it does; false if it is not here.
+fn does(needed: &str, line: &[&str]) -> bool {
+    let version = Command::new(needed).arg("--version").output();
+    if !version.is_ok_and(|out| out.status.success()) {
+        return false;
+    }
+    let (_home, _dir, _storage, door) = door();
+    let out = Command::new(line[0]).args(&line[1..]).arg(door.at("")).output().unwrap();
+    assert!(out.status.success(), "{needed}: {}", String::from_utf8_lossy(&out.stderr));
+    let left = door.call(&Call::get("/v1/kv")).text();
+    assert_eq!(left, "", "{needed} has deleted what it wrote");
+    true
+}
+
+#[test]
+fn python_needs_nothing_but_what_it_comes_with() {
+    if !does("python3", &["python3", "-c", PYTHON]) {
+        skip_but_in_ci("python3 is not here");
+    }
+}
+
+#[test]
+fn fetch_of_javascript_is_enough() {
+    if !does("node", &["node", "-e", NODE]) {
+        skip("node is not here");
+    }
+}
+
+#[test]
+fn wget_is_enough() {
+    if !does("wget", &["sh", "-c", WGET, "sh"]) {
+        skip("wget is not here");
+    }
+}
