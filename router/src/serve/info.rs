@@ -1,8 +1,8 @@
 //! How the ring is: for scripts, for whoever keeps it running, for Prometheus.
 
 use super::{Answered, Door, kv::user_key, metrics::Standing, place};
-use actix_web::{HttpRequest, HttpResponse, http::header};
 use crate::look::compared::compared;
+use actix_web::{HttpRequest, HttpResponse, http::header};
 use minor_manners::{Problem, query};
 use minor_protocol::RingArc;
 use serde::Deserialize;

@@ -77,8 +77,8 @@ pub(super) fn events(door: &Door) -> Answered {
     shown.mark_changed();
     let until = Instant::now() + STREAM;
     let past = Some(window.past());
-    let pictures = stream::unfold((past, shown, listener), move |(past, mut shown, listener)| {
-        async move {
+    let pictures =
+        stream::unfold((past, shown, listener), move |(past, mut shown, listener)| async move {
             if let Some(past) = past {
                 return Some((Ok::<_, io::Error>(past), (None, shown, listener)));
             }
@@ -89,8 +89,7 @@ pub(super) fn events(door: &Door) -> Answered {
                     return Some((Ok(picture), (None, shown, listener)));
                 }
             }
-        }
-    });
+        });
     Ok(HttpResponse::Ok()
         .content_type("text/event-stream")
         .insert_header((header::CACHE_CONTROL, "no-store"))
@@ -99,12 +98,7 @@ pub(super) fn events(door: &Door) -> Answered {
 }
 
 /// `/v1/ring/join` and `/v1/ring/remove`
-pub(super) async fn change(
-    door: &Door,
-    call: &HttpRequest,
-    what: What,
-    body: Payload,
-) -> Answered {
+pub(super) async fn change(door: &Door, call: &HttpRequest, what: What, body: Payload) -> Answered {
     let _turn = door.turn()?;
     let kind = call.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
     let kind = kind.and_then(|kind| kind.split(';').next()).unwrap_or_default().trim();
@@ -119,7 +113,9 @@ pub(super) async fn change(
         serde_json::from_slice(&body).map_err(|why| Problem::malformed(why.to_string()))?;
     let (tell, told) = oneshot::channel();
     if !door.shared.window.ask(Asked { what, wish, tell }) {
-        return Err(Problem::not_now("too many changes are asked for: nothing of this one was done"));
+        return Err(Problem::not_now(
+            "too many changes are asked for: nothing of this one was done",
+        ));
     }
     let Ok(told) = timeout(PLAN, told).await else {
         let seconds = PLAN.as_secs();

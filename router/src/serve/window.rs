@@ -108,12 +108,8 @@ pub(super) fn window(router: Router<HttpTransport>) -> (Window, Watcher) {
     let (show, shown) = watch::channel(None);
     let (ask, asked) = mpsc::channel(16);
     let (listeners, past) = (Arc::<Listeners>::default(), Arc::<Mutex<Past>>::default());
-    let window = Window {
-        shown,
-        listeners: Arc::clone(&listeners),
-        past: Arc::clone(&past),
-        asked: ask,
-    };
+    let window =
+        Window { shown, listeners: Arc::clone(&listeners), past: Arc::clone(&past), asked: ask };
     (window, Watcher { look: Look::new(router), show, asked, listeners, past })
 }
 

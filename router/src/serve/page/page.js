@@ -61,17 +61,20 @@ function left(seconds) {
 const count = (n, one) => `${number(n)} ${one}${n === 1 ? '' : 's'}`;
 const hash = (text) => [...text].reduce((sum, letter) => (sum * 31 + letter.codePointAt(0)) >>> 0, 7);
 
-/** The part of an address that tells it from the others. */
-function shortener(addresses) {
+/** The part of an address that tells it from the others; on a narrow screen, without what all hosts begin with. */
+function shortener(addresses, narrow) {
   const split = (address) => {
     const at = address.lastIndexOf(':');
     return [address.slice(0, at), address.slice(at + 1)];
   };
   const parts = addresses.map(split);
   const same = (n) => parts.length > 1 && parts.every((part) => part[n] === parts[0][n]);
+  const begin = parts.reduce((all, [host]) => { let n = 0; while (n < all.length && all[n] === host[n]) n += 1; return all.slice(0, n); }, parts[0]?.[0] || '');
+  const common = begin.lastIndexOf('.') < 0 ? 0 : begin.lastIndexOf('.');
   return (address) => {
     const [host, port] = split(address);
-    const text = same(0) ? `:${port}` : same(1) ? host : address;
+    const tail = narrow ? host.slice(common) : host;
+    const text = same(0) ? `:${port}` : same(1) ? tail : `${tail}:${port}`;
     return text.length > 20 ? `${text.slice(0, 9)}…${text.slice(-10)}` : text;
   };
 }
@@ -181,7 +184,6 @@ function hear(event) {
     picture = JSON.parse(data);
     if (loads.at(-1)?.at_ms !== picture.load.at_ms) loads.push(picture.load);
     loads = loads.slice(-300);
-    short = shortener(picture.storages.map((storage) => storage.address));
     showAll();
   }
 }
@@ -269,9 +271,11 @@ function showRing() {
   const focused = document.activeElement?.dataset?.storage;
 
   const phone = width < 520;
+  short = shortener(picture.storages.map((storage) => storage.address), phone);
   const names = picture.storages.map((storage) => short(storage.address));
-  const room = Math.max(...names.map((name) => name.length)) * 7.4 + 44;
-  const radius = Math.max(92, Math.min(228, width / 2 - room));
+  const letters = Math.min(phone ? 12 : 20, Math.max(...names.map((name) => name.length)));
+  const room = letters * 7.6 + (phone ? 34 : 48);
+  const radius = Math.max(92, Math.min(244, width / 2 - room));
   const line = 17;
   const perSide = Math.ceil(picture.storages.length / 2) + 3;
   const height = Math.max(2 * radius + 72, Math.min(perSide * line, 2 * radius + 130));
@@ -317,14 +321,14 @@ function showRing() {
     const [a, b] = [within, within - (long ? 9 : 4)];
     dial.append(draw('path', { d: `M${(x + a * Math.sin(t)).toFixed(1)} ${(y - a * Math.cos(t)).toFixed(1)}L${(x + b * Math.sin(t)).toFixed(1)} ${(y - b * Math.cos(t)).toFixed(1)}` }));
   }
-  ['0', '4', '8', 'c'].forEach((digit, n) => {
+  (phone ? [] : ['0', '4', '8', 'c']).forEach((digit, n) => {
     const r = within - 19;
     const text = draw('text', { x: (x + r * Math.sin(TAU * n / 4)).toFixed(1), y: (y - r * Math.cos(TAU * n / 4) + 4).toFixed(1) });
     text.textContent = digit;
     dial.append(text);
   });
   parts.push(dial);
-  parts.push(...centre(x, y, within - 30));
+  parts.push(...centre(x, y, within - (phone ? 12 : 30)));
 
   // Names stand outside, level with the middle of their own arcs.
   const labels = [];
@@ -344,7 +348,8 @@ function showRing() {
     const text = draw('text', { x: (lx + side * 12).toFixed(1), y: (label.y + 4).toFixed(1), 'text-anchor': side > 0 ? 'start' : 'end' });
     text.textContent = short(storage.address);
     const elbow = `M${(x + (radius + 3) * dx).toFixed(1)} ${(y + (radius + 3) * dy).toFixed(1)}L${lx.toFixed(1)} ${label.y.toFixed(1)}h${side * 7}`;
-    const hit = draw('rect', { class: 'hit', x: (side > 0 ? lx : lx - room + 34).toFixed(1), y: (label.y - line / 2).toFixed(1), width: (room - 34).toFixed(1), height: line });
+    const wide = 16 + 7.6 * short(storage.address).length;
+    const hit = draw('rect', { class: 'hit', x: (side > 0 ? lx + 2 : lx - 2 - wide).toFixed(1), y: (label.y - line / 2).toFixed(1), width: wide.toFixed(1), height: line });
     parts.push(tint(draw('g', {
       class: `label ${PRESENT.includes(storage.state) ? '' : 'missing'} ${stressed === storage.id ? 'stressed' : stressed ? 'dim' : ''}`,
       role: 'button', tabindex: (chosen ? chosen === storage.id : n === 0) ? 0 : -1, 'data-storage': storage.id, 'data-of': storage.id,
@@ -370,25 +375,28 @@ function showRing() {
 /** What stands in the middle: what is looked at, else what moves, else how much there is. */
 function centre(x, y, room) {
   const storage = byId(pointed ?? chosen);
-  let [large, small, below] = [number(picture.keys), picture.keys === 1 ? 'key' : 'keys', `${count(picture.copies, 'copy').replace('copys', 'copies')} of each`];
+  let [large, small, below] = [number(picture.keys), picture.keys === 1 ? 'key' : 'keys', picture.copies === 1 ? 'one copy of each' : `${picture.copies} copies of each`];
   if (pin) {
     [large, small, below] = [pin.key.length > 16 ? `${visible(pin.key).slice(0, 15)}…` : visible(pin.key), `lies at ${pin.place.slice(0, 8)}…`, ''];
   } else if (storage) {
-    [large, small, below] = [percent(storage.share), 'of the ring is its own', short(storage.address)];
+    [large, small, below] = [percent(storage.share), 'of the ring', short(storage.address)];
   } else if (picture.moves.length > 0) {
     const sum = (part) => picture.moves.reduce((all, move) => all + move[part], 0);
     const [done, total] = [sum('bytes'), sum('bytes_total')];
     const slowest = Math.max(...picture.moves.map((move) => move.left_s ?? 0));
     [large, small, below] = [total ? percent(done / total) : '0 %', `${bytes(done)} of ${bytes(total)} copied`, slowest > 0 ? left(slowest) : ''];
   }
-  const size = Math.max(17, Math.min(46, 1.55 * room / Math.max(3, large.length) * 1.15));
+  const size = Math.max(17, Math.min(46, (1.78 * room) / Math.max(3, large.length)));
   const text = (words, dy, kind, px) => {
     const element = draw('text', { x, y: (y + dy).toFixed(1), class: kind });
-    if (px) element.style.setProperty('font-size', `${px.toFixed(1)}px`);
+    element.style.setProperty('font-size', `${px.toFixed(1)}px`);
     element.textContent = words;
     return element;
   };
-  return [text(large, 2, 'large', size), text(small, 25, 'small'), text(below, 43, 'small')];
+  // A letter of the small lines is about half as wide as it is high; what would leave the circle is left out.
+  const fits = (words) => Math.min(13, (3.5 * room) / Math.max(1, words.length));
+  const lines = [small, below].filter((words) => words && fits(words) >= 9);
+  return [text(large, 2, 'large', size), ...lines.map((words, n) => text(words, 25 + 18 * n, 'small', fits(words)))];
 }
 
 // ---- figures, moves, load -----------------------------------------------------------------------------------------------
@@ -439,7 +447,7 @@ function showLoad() {
   const rates = $('rates');
   rates.setAttribute('viewBox', `0 0 ${slots - 1} ${height}`);
   rates.replaceChildren(draw('path', { class: 'area', d: curve((load) => flat(load.rate / most), true) }), draw('path', { class: 'curve', d: curve((load) => flat(load.rate / most)) }),
-    draw('path', { class: 'failed', d: loads.some((load) => load.failed > 0) ? curve((load) => flat(load.failed / most)) : '' }));
+    draw('path', { class: 'failed', d: loads.some((load) => load.failed > 0) ? curve((load) => (load.failed > 0 ? flat(load.failed / most) : height), true) : '' }));
 
   const latencies = $('latencies');
   const told = loads.flatMap((load) => (load.p50_us ? [load.p50_us, load.p99_us] : []));
@@ -453,9 +461,10 @@ function showLoad() {
   });
   const path = (points) => `M${points.map(([n, us]) => `${n} ${tall(us)}`).join('L')}`;
   const middle = stretches.map((s) => path(s.map(([n, load]) => [n, load.p50_us]))).join('');
+  const above = stretches.map((s) => path(s.map(([n, load]) => [n, load.p99_us]))).join('');
   const between = stretches.map((s) => `${path([...s.map(([n, load]) => [n, load.p99_us]), ...[...s].reverse().map(([n, load]) => [n, load.p50_us])])}Z`).join('');
   latencies.setAttribute('viewBox', `0 0 ${slots - 1} ${height}`);
-  latencies.replaceChildren(draw('path', { class: 'area', d: between }), draw('path', { class: 'curve', d: middle }));
+  latencies.replaceChildren(draw('path', { class: 'area', d: between }), draw('path', { class: 'curve far', d: above }), draw('path', { class: 'curve', d: middle }));
 }
 
 // ---- storages -------------------------------------------------------------------------------------------------------------
@@ -476,7 +485,7 @@ function showStorages() {
     const { element, button, cells } = rows.get(storage.id);
     tint(button, storage);
     say(button.lastChild, storage.address);
-    [storage.state, percent(storage.share), number(storage.keys), bytes(storage.bytes), `${storage.copies} of ${storage.copies_wanted}`, took(storage.us), storage.may_stop ? 'yes' : 'no'].forEach((text, at) => say(cells[at], text));
+    [storage.state, percent(storage.share), number(storage.keys), bytes(storage.bytes), `${storage.copies} of ${storage.copies_wanted}`, took(storage.us), storage.state === 'silent' ? '–' : storage.may_stop ? 'yes' : 'no'].forEach((text, at) => say(cells[at], text));
     cells[4].classList.toggle('bad', storage.copies < storage.copies_wanted);
     element.className = `${PRESENT.includes(storage.state) ? '' : 'missing'} ${chosen === storage.id ? 'is-chosen' : ''}`;
     button.setAttribute('aria-pressed', String(chosen === storage.id));
@@ -493,7 +502,7 @@ function showChosen() {
   tint($('chosen'), storage);
   say($('chosen-name'), storage.address);
   const facts = [
-    ['State', storage.state + (storage.may_stop ? '; may be stopped' : '; must not be stopped')],
+    ['State', storage.state === 'silent' ? 'silent' : `${storage.state}; ${storage.may_stop ? 'may be stopped' : 'must not be stopped'}`],
     ['Holds', storage.keys === null ? 'it does not say' : `${count(storage.keys, 'key')}, ${bytes(storage.bytes)}`],
     ['Arcs', `${count(kept.length, 'arc')}, one its own: ${percent(storage.share)} of the ring`],
     ['Answers in', took(storage.us)],

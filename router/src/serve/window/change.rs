@@ -9,9 +9,9 @@ use crate::{
     serve::picture::{Change, Progress},
     transport::{Silence, http::HttpTransport},
 };
+use actix_web::http::StatusCode;
 use minor_manners::Problem;
 use minor_protocol::{StorageId, message::PlainRecords};
-use actix_web::http::StatusCode;
 use serde::{Deserialize, Serialize};
 use std::{cell::RefCell, rc::Rc};
 use tokio::sync::oneshot;
@@ -136,11 +136,7 @@ impl What {
 }
 
 /// Whether it can be done at all, seen at once and not when nobody looks any more.
-async fn look(
-    router: &Router<HttpTransport>,
-    what: What,
-    wish: &Wish,
-) -> Result<Work, Problem> {
+async fn look(router: &Router<HttpTransport>, what: What, wish: &Wish) -> Result<Work, Problem> {
     let address = &wish.address;
     if what == What::Join {
         let heard = router.hello(address).await;
@@ -173,12 +169,7 @@ async fn look(
 }
 
 /// Writes down that it begins; refused while another change of this door is under way.
-fn note(
-    changes: &mut Vec<Change>,
-    what: What,
-    wish: &Wish,
-    begun_ms: u64,
-) -> Result<u64, Problem> {
+fn note(changes: &mut Vec<Change>, what: What, wish: &Wish, begun_ms: u64) -> Result<u64, Problem> {
     if let Some(other) = changes.iter().find(|change| change.state == Progress::Running) {
         return Err(conflict(format!(
             "{} {} is under way: wait for its end",
@@ -226,9 +217,7 @@ async fn carry_out(
         });
     };
     let ended = match work {
-        Work::Join(address) => {
-            router.join(&address, None, PlainRecords::Refuse, &mut tell).await
-        }
+        Work::Join(address) => router.join(&address, None, PlainRecords::Refuse, &mut tell).await,
         Work::Leave(storage) => router.leave(storage, &mut tell).await,
         Work::Evict(address) => router.evict(&[address], Loss::Refused, &mut tell).await,
     };
