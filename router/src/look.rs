@@ -1,5 +1,8 @@
 //! One key as each of its storages shows it, for whoever wants to see all copies and not only the value.
 
+#[cfg(feature = "serve")]
+pub mod compared;
+
 use crate::{
     error::NotRead,
     router::Router,

@@ -11,6 +11,7 @@
 mod balance;
 mod decide;
 mod evict;
+mod far;
 mod preview;
 mod progress;
 mod purge;
@@ -21,6 +22,7 @@ mod weigh;
 
 pub(crate) use decide::note;
 pub use evict::{Loss, Lost, Mute};
+pub use far::{Far, Gone};
 pub use preview::{Moved, Preview, Wanted};
 pub use progress::{Progress, Swept, Synced};
 pub use purge::Purged;

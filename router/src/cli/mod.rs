@@ -43,7 +43,6 @@ mod status;
 mod table;
 mod tree;
 mod value;
-mod verdict;
 mod walk;
 mod whereis;
 mod workload;

@@ -2,7 +2,7 @@
 
 use super::{console::Console, fail::Fail, table};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use sdht::{Lost, Moving, Progress, Swept, Synced};
+use sdht::{Far, Gone, Lost, Moving, Progress};
 use std::{
     fmt::Display,
     io::{self, IsTerminal},
@@ -72,34 +72,21 @@ pub(crate) async fn follow(
 ) -> Result<Gone, Fail> {
     let (mut line, mut far) = (Line::new(console, what), Far::default());
     while let Some(progress) = moving.next().await {
+        far.hear(&progress);
         match progress {
             Progress::Agreed(arc, decree) => log::info!("{arc}: {decree:?}"),
             Progress::Waiting(why) => log::info!("waiting: {why}"),
-            Progress::Step(_, left) => far.step(left),
-            Progress::Synced(synced) => far.synced(synced),
             Progress::Weighed(load) => log::info!("{load:?}"),
             Progress::Lost(lost) => console.say(what_is_lost(&lost)),
-            Progress::Purged(purged) => {
-                far.gone.purged += purged.records;
-                log::info!("{purged:?}");
-            }
-            Progress::Swept(swept) => far.gone.swept = swept,
+            Progress::Purged(purged) => log::info!("{purged:?}"),
+            Progress::Step(..) | Progress::Synced(_) | Progress::Swept(_) => {}
         }
         line.part(far.share());
-        line.show(&far);
+        line.show(Said(&far));
     }
     drop(line);
     moving.await?;
-    Ok(far.gone)
-}
-
-/// What a change of the ring has done away with.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Gone {
-    /// Records that storages dropped that are no members there.
-    pub(crate) purged: u64,
-    /// What was dead.
-    pub(crate) swept: Swept,
+    Ok(far.gone())
 }
 
 fn what_is_lost(lost: &Lost) -> String {
@@ -114,88 +101,18 @@ fn what_is_lost(lost: &Lost) -> String {
     }
 }
 
-/// How far a change has come.
-#[derive(Debug, Default)]
-struct Far {
-    /// Members that are still to come in or go, and the most that ever were: as more comes to light, the whole grows.
-    left: usize,
-    most: usize,
-    /// How far each arc has come that is gone through now.
-    now: Vec<Synced>,
-    /// What was copied in those gone through before.
-    keys: u64,
-    bytes: u64,
-    gone: Gone,
-}
+/// In words.
+struct Said<'a>(&'a Far);
 
-impl Far {
-    fn step(&mut self, left: usize) {
-        (self.left, self.most) = (left, self.most.max(left));
-    }
-
-    fn synced(&mut self, synced: Synced) {
-        let before = self.now.iter().position(|other| other.span == synced.span);
-        // Less than before: it is gone through anew.
-        if let Some(over) = before.map(|n| self.now.swap_remove(n))
-            && over.keys > synced.keys
-        {
-            self.keys += over.copied;
-            self.bytes += over.bytes;
-        }
-        self.now.push(synced);
-    }
-
-    /// The part that is done, of one.
-    fn share(&self) -> f64 {
-        let part = |synced: &Synced| synced.keys as f64 / synced.keys_total.max(1) as f64;
-        let under_way: f64 = self.now.last().map(part).unwrap_or_default();
-        let done = (self.most - self.left) as f64 + under_way.min(1.0);
-        (done / (self.most as f64 + 1.0)).min(1.0)
-    }
-}
-
-impl Display for Far {
+impl Display for Said<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let keys = self.keys + self.now.iter().map(|synced| synced.copied).sum::<u64>();
-        let bytes = self.bytes + self.now.iter().map(|synced| synced.bytes).sum::<u64>();
+        let (keys, bytes) = self.0.copied();
         write!(f, "{keys} keys copied, {}", table::bytes(bytes))?;
-        let Gone { purged, swept } = self.gone;
+        let Gone { purged, swept } = self.0.gone();
         if purged > 0 {
             write!(f, ", {purged} records dropped")?;
         }
         let swept = swept.keys + swept.pieces;
         if swept > 0 { write!(f, ", {swept} dead swept") } else { Ok(()) }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use minor_protocol::{Position, Span};
-
-    fn synced(to: u64, keys: u64, copied: u64) -> Synced {
-        let span = Span::new(Position(0), Position(to));
-        Synced { span, keys, keys_total: 100, copied, bytes: 10 * copied, bytes_total: 1_000 }
-    }
-
-    #[test]
-    fn what_was_copied_adds_up_over_arcs_and_over_tries() {
-        let mut far = Far::default();
-        for (to, keys, copied) in [(1, 50, 20), (1, 100, 40), (2, 10, 1), (1, 10, 3)] {
-            far.synced(synced(to, keys, copied));
-        }
-        assert_eq!(far.to_string(), "44 keys copied, 440 B");
-    }
-
-    #[test]
-    fn the_part_done_goes_up_with_every_step_and_every_key() {
-        let mut far = Far::default();
-        let mut shares = vec![far.share()];
-        for (left, keys) in [(2, 10), (2, 90), (1, 5), (1, 100), (0, 100)] {
-            far.step(left);
-            far.synced(synced(left as u64 + 1, keys, 0));
-            shares.push(far.share());
-        }
-        assert!(shares.is_sorted() && shares[5] == 1.0, "{shares:?}");
     }
 }

@@ -5,11 +5,14 @@ use super::{
     console::Console,
     fail::{Code, Fail},
     table,
-    verdict::{self, Health, Standing, State},
 };
 use clap::Args;
 use minor_protocol::{RingArc, RingId, message::Hello};
-use sdht::{Ring, walk::Walked};
+use sdht::{
+    Ring,
+    verdict::{self, Own, State},
+    walk::Walked,
+};
 use serde_json::{Value, json};
 use std::{
     io::{self, IsTerminal},
@@ -108,11 +111,11 @@ impl Seen {
             table::of(&["storage", "state", "arc %", "keys", "bytes", "copies", "may stop"]);
         table::numbers(&mut table, &[2, 3, 4, 5]);
         for storage in &self.state.storages {
-            let (share, kept, wanted) = self.own(storage);
-            let held = held(storage);
+            let Own { share, copies: kept, wanted } = storage.own(&self.arcs);
+            let held = storage.held();
             table.add_row(vec![
                 storage.member.address.clone(),
-                word(storage.health).to_owned(),
+                storage.health.to_string(),
                 format!("{:.1}", 100.0 * share),
                 held.map_or_else(|| "-".into(), |(keys, _)| keys.to_string()),
                 held.map_or_else(|| "-".into(), |(_, bytes)| table::bytes(bytes)),
@@ -123,24 +126,15 @@ impl Seen {
         table
     }
 
-    /// Of a storage's own arc: the part of the ring it takes, how many storages keep it in full, and how many should.
-    fn own(&self, storage: &Standing) -> (f64, usize, u8) {
-        let own = |arc: &&RingArc| arc.first().storage == storage.member.storage;
-        let arcs = || self.arcs.iter().filter(own);
-        let kept = arcs().map(|arc| arc.full().count()).min().unwrap_or(0);
-        let wanted = arcs().map(|arc| arc.copies).max().unwrap_or(0);
-        (arcs().map(|arc| arc.span.share()).fold(0.0, |sum, share| sum + share), kept, wanted)
-    }
-
     pub(crate) fn to_json(&self) -> Value {
         let storages = self.state.storages.iter().map(|storage| {
-            let (share, kept, wanted) = self.own(storage);
-            let held = held(storage);
+            let Own { share, copies: kept, wanted } = storage.own(&self.arcs);
+            let held = storage.held();
             json!({
                 "address": storage.member.address,
                 "id": storage.member.storage,
                 "zone": storage.member.zone,
-                "state": word(storage.health),
+                "state": storage.health.to_string(),
                 "share": share,
                 "keys": held.map(|(keys, _)| keys),
                 "bytes": held.map(|(_, bytes)| bytes),
@@ -167,22 +161,5 @@ impl Seen {
             "storages": storages.collect::<Vec<_>>(),
             "arcs": arcs.collect::<Vec<_>>(),
         })
-    }
-}
-
-/// Keys and bytes a storage holds, about; none if it does not say.
-fn held(storage: &Standing) -> Option<(u64, u64)> {
-    let kept = &storage.hello.as_ref()?.kept;
-    let keys = kept.iter().map(|kept| kept.records.saturating_sub(kept.tombstones)).sum();
-    Some((keys, kept.iter().map(|kept| kept.bytes).sum()))
-}
-
-fn word(health: Health) -> &'static str {
-    match health {
-        Health::Serving => "serving",
-        Health::Filling => "being filled",
-        Health::Full => "full",
-        Health::Damaged => "damaged",
-        Health::Silent => "silent",
     }
 }

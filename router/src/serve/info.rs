@@ -1,6 +1,7 @@
 //! How the ring is: for scripts, for whoever keeps it running, for Prometheus.
 
 use super::{Answered, Door, kv::user_key, metrics::Standing, place};
+use crate::look::compared::compared;
 use actix_web::{HttpRequest, HttpResponse, http::header};
 use minor_manners::{Problem, query};
 use minor_protocol::RingArc;
@@ -15,6 +16,11 @@ const LOOK: Duration = Duration::from_secs(5);
 #[derive(Deserialize)]
 struct Wanted {
     redundant: Option<u8>,
+}
+
+#[derive(Deserialize)]
+struct Compare {
+    check: Option<u8>,
 }
 
 /// Whether an arc has all the copies that are wanted, and none of them is still being filled.
@@ -63,10 +69,14 @@ pub(super) async fn ring(door: &Door) -> Answered {
 }
 
 /// `/v1/whereis/…`
-pub(super) async fn where_is(door: &Door, name: &str) -> Answered {
+pub(super) async fn where_is(door: &Door, call: &HttpRequest, name: &str) -> Answered {
     let key = user_key(name)?;
+    let Compare { check } = query(call)?;
     let _turn = door.turn()?;
     let seen = door.router.look(&key).await?;
+    if matches!(check, Some(1)) {
+        return Ok(HttpResponse::Ok().json(compared(&key, seen)));
+    }
     let position = key.position().to_string();
     Ok(HttpResponse::Ok()
         .json(json!({"key": key.as_str(), "position": position, "arc": arc_shown(&seen.arc)})))

@@ -30,6 +30,53 @@ struct Counted {
     sum_us: AtomicU64,
 }
 
+/// The first so many operations are about keys; the others are about the ring.
+const ABOUT_KEYS: usize = OPERATIONS.len() - 1;
+
+/// Requests about keys, by how long they took.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct SoFar {
+    took: [u64; BUCKETS_US.len() + 1],
+    failed: u64,
+}
+
+impl SoFar {
+    /// What came between an earlier count and this one.
+    pub(super) fn since(&self, before: &Self) -> Self {
+        let between = |bucket: usize| self.took[bucket].saturating_sub(before.took[bucket]);
+        Self {
+            took: std::array::from_fn(between),
+            failed: self.failed.saturating_sub(before.failed),
+        }
+    }
+
+    pub(super) fn requests(&self) -> u64 {
+        self.took.iter().sum()
+    }
+
+    /// Those that we failed to answer.
+    pub(super) fn failed(&self) -> u64 {
+        self.failed
+    }
+
+    /// In how many microseconds this part of them, of one, was answered, about: a bucket's requests are taken to lie evenly
+    /// in it. None if there were no requests.
+    pub(super) fn quantile_us(&self, part: f64) -> Option<u64> {
+        let (all, mut left) = (self.requests(), 0.0);
+        for (bucket, count) in self.took.iter().enumerate().filter(|(_, count)| **count > 0) {
+            let before = left;
+            left += *count as f64;
+            if left >= part * all as f64 {
+                let from = if bucket == 0 { 0 } else { BUCKETS_US[bucket - 1] };
+                let to = BUCKETS_US.get(bucket).copied().unwrap_or(from);
+                let within = (part * all as f64 - before) / *count as f64;
+                return Some(from + ((to - from) as f64 * within) as u64);
+            }
+        }
+        None
+    }
+}
+
 /// Everything that is counted.
 pub(super) struct Metrics {
     operations: [Counted; OPERATIONS.len()],
@@ -64,6 +111,18 @@ impl Metrics {
         counted.results[result].fetch_add(1, Relaxed);
         counted.took[BUCKETS_US.partition_point(|most| *most < us)].fetch_add(1, Relaxed);
         counted.sum_us.fetch_add(us, Relaxed);
+    }
+
+    /// What was asked about keys until now.
+    pub(super) fn so_far(&self) -> SoFar {
+        let mut so_far = SoFar::default();
+        for counted in &self.operations[..ABOUT_KEYS] {
+            for (sum, took) in so_far.took.iter_mut().zip(&counted.took) {
+                *sum += took.load(Relaxed);
+            }
+            so_far.failed += counted.results[RESULTS.len() - 1].load(Relaxed);
+        }
+        so_far
     }
 
     /// All of it, as Prometheus reads it.
@@ -161,6 +220,24 @@ impl Metrics {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_quantile_lies_in_its_bucket_and_grows_with_its_part() {
+        let metrics = Metrics::new(&InFlight::default());
+        assert_eq!(metrics.so_far().quantile_us(0.5), None);
+        for us in [100, 200, 300, 4_000] {
+            metrics.count(0, StatusCode::OK, Duration::from_micros(us));
+        }
+        let before = metrics.so_far();
+        let at = |part| before.quantile_us(part).unwrap();
+        assert!(at(0.5) <= 250 && (250..=500).contains(&at(0.75)), "{before:?}");
+        assert!((2_500..=5_000).contains(&at(0.99)) && at(0.99) <= at(1.0));
+        metrics.count(1, StatusCode::BAD_GATEWAY, Duration::from_secs(60));
+        metrics.count(5, StatusCode::OK, Duration::from_secs(1));
+        let since = metrics.so_far().since(&before);
+        assert_eq!((since.requests(), since.failed()), (1, 1), "the page itself does not count");
+        assert_eq!(since.quantile_us(0.5), Some(10_000_000));
+    }
 
     #[test]
     fn what_takes_longer_stands_in_a_later_bucket() {

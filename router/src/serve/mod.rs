@@ -9,9 +9,12 @@
 //!                            ├── listing    the keys, as NDJSON
 //!                            ├── batch      many operations in one request
 //!                            ├── info       how the ring is
+//!                            ├── page       the ring, drawn, for people; and what they change there
 //!                            ├── fault      what a router says of a failure, as a status
 //!                            └── metrics    counts
 //! ```
+//!
+//! Beside the workers stands the [`window`], through which all pages see the same [`picture`] of the ring.
 //!
 //! Its manners are those of a storage ([`minor_manners`]), and any number of doors may stand open: none keeps anything that
 //! matters. Each worker has a router of its own, so that nothing is shared on the way of a request but a few counters.
@@ -27,8 +30,11 @@ mod info;
 mod kv;
 mod listing;
 mod metrics;
+mod page;
+mod picture;
 mod place;
 mod range;
+mod window;
 
 use crate::{
     counters::Counters,
@@ -41,6 +47,7 @@ use actix_web::{
     http::Method,
     web::ServiceConfig,
 };
+use futures_util::future::{join, select};
 use metrics::Metrics;
 use minor_manners::{Answered, Problem, body::InFlight};
 use minor_protocol::RingArc;
@@ -50,10 +57,13 @@ use std::{
     future::Future,
     io,
     net::TcpListener,
+    pin::pin,
     rc::Rc,
     sync::Arc,
     time::{Duration, Instant},
 };
+use tokio::sync::oneshot;
+use window::{Window, change::What, window};
 
 pub use minor_manners::{Guard, NoTokens, Tokens, asked_to_stop};
 
@@ -92,6 +102,7 @@ struct Shared {
     guard: Guard,
     in_flight: InFlight,
     metrics: Metrics,
+    window: Window,
 }
 
 /// One worker's door.
@@ -131,9 +142,13 @@ pub async fn serve(
     let Settings { ring, known, token, timeout, guard, workers, counters } = settings;
     let in_flight = InFlight::default();
     let metrics = Metrics::new(&in_flight, &counters);
-    let shared = Arc::new(Shared { guard, in_flight, metrics });
     let operation_ms = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX);
     let patience = Patience { operation_ms, ..Patience::default() };
+    let seeing = Router::new(HttpTransport::new(token.as_ref()), ring.clone(), patience);
+    seeing.remember(&known);
+    let (window, watcher) = window(seeing);
+    let shared = Arc::new(Shared { guard, in_flight, metrics, window });
+    let watched = Arc::clone(&shared);
     let app = move || {
         // Here is the worker's own thread.
         let transport = HttpTransport::new(token.as_ref());
@@ -142,7 +157,12 @@ pub async fn serve(
         let (shared, busy) = (Arc::clone(&shared), Rc::default());
         App::new().configure(routes(Rc::new(Door { router, shared, busy })))
     };
-    HttpServer::new(app)
+    let (closing, closed) = oneshot::channel::<()>();
+    let stop = async move {
+        stop.await;
+        drop(closing);
+    };
+    let serving = HttpServer::new(app)
         .workers(workers)
         .max_connections(CONNECTIONS.div_ceil(workers))
         .client_request_timeout(HEAD)
@@ -151,8 +171,12 @@ pub async fn serve(
         .shutdown_timeout(FAREWELL.as_secs())
         .shutdown_signal(stop)
         .listen(listener)?
-        .run()
-        .await
+        .run();
+    let watching = async move {
+        // Whoever listens would hold up the farewell: they hear the end at once.
+        select(pin!(watcher.watch(&watched.metrics)), closed).await;
+    };
+    join(serving, watching).await.0
 }
 
 fn routes(door: Rc<Door>) -> impl FnOnce(&mut ServiceConfig) {
@@ -187,7 +211,15 @@ async fn give(door: &Door, call: &HttpRequest, place: Place<'_>, body: Payload) 
         (Place::Key(name), &Method::DELETE) => kv::delete(door, call, name).await,
         (Place::Keys, &Method::GET) => listing::get(door, call).await,
         (Place::Batch, &Method::POST) => batch::post(door, call, body).await,
-        (Place::WhereIs(name), &Method::GET | &Method::HEAD) => info::where_is(door, name).await,
+        (Place::WhereIs(name), &Method::GET | &Method::HEAD) => {
+            info::where_is(door, call, name).await
+        }
+        (Place::Page, &Method::GET | &Method::HEAD) => Ok(page::page()),
+        (Place::Script, &Method::GET | &Method::HEAD) => Ok(page::script()),
+        (Place::Style, &Method::GET | &Method::HEAD) => Ok(page::style()),
+        (Place::Events, &Method::GET) => page::events(door),
+        (Place::Join, &Method::POST) => page::change(door, call, What::Join, body).await,
+        (Place::Remove, &Method::POST) => page::change(door, call, What::Remove, body).await,
         (Place::Ring, &Method::GET | &Method::HEAD) => info::ring(door).await,
         (Place::Live, &Method::GET | &Method::HEAD) => Ok(info::live()),
         (Place::Ready, &Method::GET | &Method::HEAD) => info::ready(door, call).await,

@@ -17,6 +17,18 @@ pub(super) enum Place<'a> {
     WhereIs(&'a str),
     /// `/v1/ring`
     Ring,
+    /// `/`: the page for people.
+    Page,
+    /// `/page.js`
+    Script,
+    /// `/page.css`
+    Style,
+    /// `/v1/events`
+    Events,
+    /// `/v1/ring/join`
+    Join,
+    /// `/v1/ring/remove`
+    Remove,
     /// `/livez`
     Live,
     /// `/readyz`
@@ -56,8 +68,34 @@ const TABLE: &[Row] = &[
         "POST",
         &[("post", "Many operations as NDJSON or as a CBOR list, and as many answers")],
     ),
-    (Place::WhereIs(""), "/v1/whereis/{key}", "GET, HEAD", &[("get", "Who keeps a key")]),
+    (
+        Place::WhereIs(""),
+        "/v1/whereis/{key}",
+        "GET, HEAD",
+        &[("get", "Who keeps a key; with check=1, what each of them holds of it")],
+    ),
     (Place::Ring, "/v1/ring", "GET, HEAD", &[("get", "The arcs and who keeps them")]),
+    (
+        Place::Join,
+        "/v1/ring/join",
+        "POST",
+        &[("post", "A storage joins; with plan, only what that would move is told")],
+    ),
+    (
+        Place::Remove,
+        "/v1/ring/remove",
+        "POST",
+        &[("post", "A storage leaves; with plan, only what that would move is told")],
+    ),
+    (
+        Place::Events,
+        "/v1/events",
+        "GET",
+        &[("get", "The ring as it is, told anew every second, as server-sent events")],
+    ),
+    (Place::Page, "/", "GET, HEAD", &[("get", "A page for people")]),
+    (Place::Script, "/page.js", "GET, HEAD", &[("get", "Its script")]),
+    (Place::Style, "/page.css", "GET, HEAD", &[("get", "Its style")]),
     (Place::Live, "/livez", "GET, HEAD", &[("get", "The process is there")]),
     (
         Place::Ready,
@@ -91,7 +129,11 @@ impl<'a> Place<'a> {
 
     /// What a guard is to know of it.
     pub(super) fn about(self) -> About {
-        if self == Self::Live { About::BeingAlive } else { About::Content }
+        match self {
+            Self::Live => About::BeingAlive,
+            Self::Page | Self::Script | Self::Style => About::Program,
+            _ => About::Content,
+        }
     }
 
     /// What it counts as.

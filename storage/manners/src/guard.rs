@@ -2,7 +2,7 @@
 //!
 //! * On a loopback address anybody on this machine may ask, but no web page may: a page whose name was made to point here says
 //!   that name as `Host`, and one that posts from elsewhere says so as `Origin`. Nothing is opened to other origins.
-//! * With a token file, only who shows one of its tokens; whether the process lives is no secret.
+//! * With a token file, only who shows one of its tokens; whether the process lives is no secret, nor is the program.
 //!
 //! Host names are compared without their ports: a page cannot choose the name in `Host`, and a forwarded port is another
 //! one than ours.
@@ -28,6 +28,8 @@ use subtle::ConstantTimeEq;
 pub enum About {
     /// Whether the process lives.
     BeingAlive,
+    /// What is the same for everybody, and in the program for all to read.
+    Program,
     /// Anything else.
     Content,
 }
@@ -57,7 +59,7 @@ impl Guard {
         };
         let host = host.ok_or_else(|| Problem::malformed("a request must name its Host"))?;
         self.check_name(host)?;
-        if about != About::BeingAlive {
+        if about == About::Content {
             self.check_token(headers)?;
         }
         match headers.get(header::ORIGIN) {

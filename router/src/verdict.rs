@@ -13,43 +13,95 @@
 //!   all is well
 //! ```
 
+use crate::plan::Goal;
 use minor_protocol::{Member, RingArc, StorageId, message::Hello};
-use sdht::plan::Goal;
-use std::collections::BTreeMap;
+
+use std::{collections::BTreeMap, fmt};
 
 /// How a storage is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Health {
+pub enum Health {
+    /// It answers, and takes writes.
     Serving,
+    /// It serves, and gets what it lacks.
     Filling,
+    /// It takes no writes.
     Full,
+    /// It does not trust a part of its data.
     Damaged,
+    /// It does not answer.
     Silent,
+}
+
+impl fmt::Display for Health {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Serving => "serving",
+            Self::Filling => "being filled",
+            Self::Full => "full",
+            Self::Damaged => "damaged",
+            Self::Silent => "silent",
+        })
+    }
 }
 
 /// A storage as the ring sees it.
 #[derive(Clone, Debug)]
-pub(crate) struct Standing {
-    pub(crate) member: Member,
-    pub(crate) health: Health,
+pub struct Standing {
+    /// Who it is.
+    pub member: Member,
+    /// How it is doing.
+    pub health: Health,
     /// Whether everything would still be served without it.
-    pub(crate) may_stop: bool,
-    pub(crate) hello: Option<Hello>,
+    pub may_stop: bool,
+    /// What it said of itself; none if it was silent.
+    pub hello: Option<Hello>,
+}
+
+/// A storage's own arc: the one that ends at its place.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Own {
+    /// The part of the ring it takes.
+    pub share: f64,
+    /// How many storages keep it in full.
+    pub copies: usize,
+    /// How many should.
+    pub wanted: u8,
+}
+
+impl Standing {
+    /// Keys and bytes it holds, about; none if it does not say.
+    pub fn held(&self) -> Option<(u64, u64)> {
+        let kept = &self.hello.as_ref()?.kept;
+        let keys = kept.iter().map(|kept| kept.records.saturating_sub(kept.tombstones)).sum();
+        Some((keys, kept.iter().map(|kept| kept.bytes).sum()))
+    }
+
+    /// How its own arc is kept; of several, the one that is kept worst.
+    pub fn own(&self, arcs: &[RingArc]) -> Own {
+        let own = |arc: &&RingArc| arc.first().storage == self.member.storage;
+        let arcs = || arcs.iter().filter(own);
+        Own {
+            share: arcs().map(|arc| arc.span.share()).fold(0.0, |sum, share| sum + share),
+            copies: arcs().map(|arc| arc.full().count()).min().unwrap_or(0),
+            wanted: arcs().map(|arc| arc.copies).max().unwrap_or(0),
+        }
+    }
 }
 
 /// The state of the ring.
 #[derive(Clone, Debug)]
-pub(crate) struct State {
+pub struct State {
     /// Every storage, in ring order.
-    pub(crate) storages: Vec<Standing>,
+    pub storages: Vec<Standing>,
     /// Something is not as it should be.
-    pub(crate) is_degraded: bool,
+    pub is_degraded: bool,
     /// All of it in a sentence.
-    pub(crate) sentence: String,
+    pub sentence: String,
 }
 
 /// Judges a ring by its arcs, which tile it, and by what its storages said.
-pub(crate) fn judge(arcs: &[RingArc], hellos: &[Hello]) -> State {
+pub fn judge(arcs: &[RingArc], hellos: &[Hello]) -> State {
     let said: BTreeMap<StorageId, &Hello> =
         hellos.iter().map(|hello| (hello.member.storage, hello)).collect();
     let mut storages: Vec<Standing> = vec![];

@@ -1,0 +1,251 @@
+//! The ring as it is drawn: arcs, storages, what is moving, and how this door does, as one JSON object.
+//!
+//! Made of what was seen and of nothing else. Storages are named once, and arcs name them by their number.
+
+use crate::verdict::{self, Health};
+use minor_protocol::{
+    RingArc, StorageId,
+    message::{Hello, Kept},
+};
+use serde::Serialize;
+use std::collections::BTreeMap;
+
+/// What a look around saw of one storage.
+#[derive(Clone, Debug)]
+pub(super) struct Seen {
+    /// What it said of itself.
+    pub(super) hello: Hello,
+    /// How long that took.
+    pub(super) us: u64,
+}
+
+/// All that is shown.
+#[derive(Debug, Serialize)]
+pub(super) struct Picture {
+    ring: String,
+    now_ms: u64,
+    copies: u8,
+    degraded: bool,
+    /// All of it in a sentence.
+    sentence: String,
+    /// Keys and bytes in the ring, each counted once, about.
+    keys: u64,
+    bytes: u64,
+    storages: Vec<Storage>,
+    arcs: Vec<Arc>,
+    moves: Vec<Move>,
+    changes: Vec<Change>,
+    load: Load,
+}
+
+#[derive(Debug, Serialize)]
+struct Storage {
+    id: StorageId,
+    address: String,
+    zone: String,
+    state: String,
+    may_stop: bool,
+    /// What it holds, copies of others' arcs among it, about.
+    keys: Option<u64>,
+    bytes: Option<u64>,
+    /// Of its own arc: the part of the ring, and how many storages keep it.
+    share: f64,
+    copies: usize,
+    copies_wanted: u8,
+    /// How long it took to say how it is.
+    us: Option<u64>,
+}
+
+#[derive(Debug, Serialize)]
+struct Arc {
+    from: String,
+    to: String,
+    epoch: u64,
+    copies: u8,
+    members: Vec<usize>,
+    filling: Option<usize>,
+    sealed: bool,
+    keys: Option<u64>,
+    bytes: Option<u64>,
+}
+
+/// A member that is being filled, by whomever.
+#[derive(Debug, Serialize)]
+struct Move {
+    arc: usize,
+    to: usize,
+    keys: u64,
+    keys_total: u64,
+    bytes: u64,
+    bytes_total: u64,
+    left_s: Option<f64>,
+}
+
+/// A change of the ring that was asked for at this door.
+#[derive(Clone, Debug, Serialize)]
+pub(super) struct Change {
+    /// `join` or `remove`.
+    pub(super) what: &'static str,
+    pub(super) address: String,
+    pub(super) state: Progress,
+    /// The part that is done, of one.
+    pub(super) share: f64,
+    pub(super) keys: u64,
+    pub(super) bytes: u64,
+    /// What stands in the way, or why it ended.
+    pub(super) why: String,
+    pub(super) begun_ms: u64,
+}
+
+/// Where a change stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Progress {
+    Running,
+    Done,
+    Failed,
+}
+
+/// How this door did for a moment.
+#[derive(Clone, Copy, Debug, Default, Serialize)]
+pub(super) struct Load {
+    pub(super) at_ms: u64,
+    /// Requests in a second.
+    pub(super) rate: f64,
+    /// Those in a second that failed.
+    pub(super) failed: f64,
+    /// Of the last ten seconds; none if nobody asked.
+    pub(super) p50_us: Option<u64>,
+    pub(super) p99_us: Option<u64>,
+}
+
+/// How much of an arc somebody holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Held {
+    pub(super) keys: u64,
+    pub(super) bytes: u64,
+}
+
+/// One arc that is being filled: whose, from how much to how much.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Filling {
+    pub(super) arc: usize,
+    pub(super) to: StorageId,
+    pub(super) held: Held,
+    pub(super) of: Held,
+}
+
+/// What is being filled now.
+pub(super) fn fillings(arcs: &[RingArc], seen: &BTreeMap<StorageId, Seen>) -> Vec<Filling> {
+    let filling = |(n, arc): (usize, &RingArc)| {
+        let to = arc.filling?;
+        let of = full(arc, seen).unwrap_or_default();
+        let held = held(arc, to, seen).unwrap_or_default();
+        // Both are estimates; nobody holds more than there is.
+        let held = Held { keys: held.keys.min(of.keys), bytes: held.bytes.min(of.bytes) };
+        Some(Filling { arc: n, to, held, of })
+    };
+    arcs.iter().enumerate().filter_map(filling).collect()
+}
+
+/// What one storage says it holds of an arc.
+fn held(arc: &RingArc, storage: StorageId, seen: &BTreeMap<StorageId, Seen>) -> Option<Held> {
+    let kept = &seen.get(&storage)?.hello.kept;
+    let of_arc = |kept: &&Kept| kept.arc.span == arc.span && !kept.damaged;
+    let kept = kept.iter().find(of_arc)?;
+    Some(Held { keys: kept.records.saturating_sub(kept.tombstones), bytes: kept.bytes })
+}
+
+/// What there is of an arc: the most that one of those says who hold all of it.
+fn full(arc: &RingArc, seen: &BTreeMap<StorageId, Seen>) -> Option<Held> {
+    let of = arc.full().filter_map(|member| held(arc, member.storage, seen));
+    of.max_by_key(|held| (held.bytes, held.keys))
+}
+
+/// What is told beside the arcs and what storages say of themselves.
+pub(super) struct Beside<'a> {
+    pub(super) now_ms: u64,
+    /// How long each filling still takes, where that can be told.
+    pub(super) left_s: &'a dyn Fn(&Filling) -> Option<f64>,
+    pub(super) changes: Vec<Change>,
+    pub(super) load: Load,
+}
+
+impl Picture {
+    /// Draws arcs that tile the ring, and who answered.
+    pub(super) fn of(
+        arcs: &[RingArc],
+        seen: &BTreeMap<StorageId, Seen>,
+        beside: Beside<'_>,
+    ) -> Self {
+        let hellos: Vec<Hello> = seen.values().map(|seen| seen.hello.clone()).collect();
+        let state = verdict::judge(arcs, &hellos);
+        let numbers: BTreeMap<StorageId, usize> =
+            state.storages.iter().enumerate().map(|(n, s)| (s.member.storage, n)).collect();
+        let storages = state.storages.iter().map(|storage| {
+            let (own, held) = (storage.own(arcs), storage.held());
+            Storage {
+                id: storage.member.storage,
+                address: storage.member.address.clone(),
+                zone: storage.member.zone.clone(),
+                state: storage.health.to_string(),
+                may_stop: storage.may_stop,
+                keys: held.map(|(keys, _)| keys),
+                bytes: held.map(|(_, bytes)| bytes),
+                share: own.share,
+                copies: own.copies,
+                copies_wanted: own.wanted,
+                us: seen
+                    .get(&storage.member.storage)
+                    .filter(|_| storage.health != Health::Silent)
+                    .map(|seen| seen.us),
+            }
+        });
+        let held: Vec<Option<Held>> = arcs.iter().map(|arc| full(arc, seen)).collect();
+        let drawn = arcs.iter().zip(&held).map(|(arc, held)| Arc {
+            from: arc.span.from.to_string(),
+            to: arc.span.to.to_string(),
+            epoch: arc.epoch,
+            copies: arc.copies,
+            members: arc.members.iter().map(|member| numbers[&member.storage]).collect(),
+            filling: arc.filling.map(|filling| numbers[&filling]),
+            sealed: arc.sealed.is_some(),
+            keys: held.map(|held| held.keys),
+            bytes: held.map(|held| held.bytes),
+        });
+        let moves = fillings(arcs, seen).into_iter().map(|filling| Move {
+            arc: filling.arc,
+            to: numbers[&filling.to],
+            keys: filling.held.keys,
+            keys_total: filling.of.keys,
+            bytes: filling.held.bytes,
+            bytes_total: filling.of.bytes,
+            left_s: (beside.left_s)(&filling),
+        });
+        Self {
+            ring: arcs[0].ring.to_string(),
+            now_ms: beside.now_ms,
+            copies: arcs.iter().map(|arc| arc.copies).max().unwrap_or(1),
+            degraded: state.is_degraded,
+            sentence: state.sentence.clone(),
+            keys: held.iter().flatten().map(|held| held.keys).sum(),
+            bytes: held.iter().flatten().map(|held| held.bytes).sum(),
+            storages: storages.collect(),
+            arcs: drawn.collect(),
+            moves: moves.collect(),
+            changes: beside.changes,
+            load: beside.load,
+        }
+    }
+
+    /// As an event of a stream.
+    pub(super) fn event(&self) -> String {
+        event("picture", self)
+    }
+}
+
+/// One server-sent event.
+pub(super) fn event(name: &str, data: &impl Serialize) -> String {
+    let data = serde_json::to_string(data).expect("texts and numbers are JSON");
+    format!("event: {name}\ndata: {data}\n\n")
+}

@@ -1,0 +1,427 @@
+//! The page of the door as people come to it: on a desk and on a phone, by day and by night, with a mouse and with keys alone.
+//!
+//! Real storages, a real door, a real browser. The pictures stay in the target directory, for people to look at.
+
+use sdht::Ring;
+use sdht_tests::{
+    browser::{Browser, Tone, press},
+    command::Home,
+    door::Door,
+    http::{Call, Connection, Wanted, target},
+    process::{self, Process},
+    skip_but_in_ci, wait_until,
+};
+use serde_json::json;
+use std::{
+    fs,
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+    thread,
+    time::{Duration, Instant},
+};
+use tempfile::TempDir;
+
+const DESK: (u32, u32) = (1_280, 1_500);
+const PHONE: (u32, u32) = (390, 2_400);
+
+/// A ring, a door to it, and a storage that is in no ring yet.
+struct Scene {
+    door: Door,
+    storages: Vec<(TempDir, Process)>,
+    outside: (TempDir, Process),
+    home: Home,
+}
+
+fn scene(storages: usize, keys: usize, flags: &[&str]) -> Scene {
+    let storages: Vec<(TempDir, Process)> = (0..storages).map(|_| process::fresh()).collect();
+    let home = Home::default();
+    let addresses: Vec<String> = storages.iter().map(|s| s.1.address().to_string()).collect();
+    let mut join = vec!["join"];
+    join.extend(addresses.iter().map(String::as_str));
+    home.ends(0, &join);
+    if keys > 0 {
+        home.ends(0, &["load", &keys.to_string(), "--value-size", "2000", "--seed", "7"]);
+    }
+    let door = Door::open(&home, &[&["--ring", &addresses[0]], flags].concat());
+    Scene { door, storages, outside: process::fresh(), home }
+}
+
+impl Scene {
+    fn address(&self, storage: usize) -> String {
+        self.storages[storage].1.address().to_string()
+    }
+
+    fn newcomer(&self) -> String {
+        self.outside.1.address().to_string()
+    }
+
+    /// A change of the ring, asked for as a program does.
+    fn change(&self, place: &str, wish: &serde_json::Value) -> (u16, serde_json::Value) {
+        let call = Call::post(place, wish.to_string()).with("content-type", "application/json");
+        let reply = self.door.call(&call.with("accept", "application/json"));
+        (reply.status, reply.json())
+    }
+}
+
+fn browser() -> Option<Browser> {
+    let browser = Browser::start();
+    if browser.is_none() {
+        skip_but_in_ci("there is no chromedriver to look at the page of the door with");
+    }
+    browser
+}
+
+fn place(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("door-{name}.png"))
+}
+
+/// The page is seen, and says this.
+fn open(browser: &Browser, scene: &Scene, says: &str) {
+    browser.open(&scene.door.at("/"), DESK, Tone::Light);
+    browser.wait_for("#lead", says);
+}
+
+fn nothing_to_complain_of(browser: &Browser) {
+    assert_eq!(browser.complaints(), Vec::<String>::new());
+}
+
+#[test]
+fn it_shows_a_storage_die_and_the_ring_heal() {
+    let Some(browser) = browser() else { return };
+    let mut scene = scene(4, 400, &[]);
+    open(&browser, &scene, "All is well");
+    assert_eq!(browser.text("#advice"), "Any one storage may be stopped.");
+    assert_eq!(browser.text("#keys"), "400");
+    assert_eq!(browser.run("return document.querySelectorAll('#ring .piece').length"), 12);
+    for (name, (width, height), tone) in
+        [("light", DESK, Tone::Light), ("dark", DESK, Tone::Dark), ("phone", PHONE, Tone::Light)]
+    {
+        browser.look(width, height, tone);
+        thread::sleep(Duration::from_millis(300));
+        browser.picture(&place(name));
+    }
+
+    let dead = scene.address(2);
+    scene.storages[2].1.kill9();
+    browser.look(DESK.0, DESK.1, Tone::Light);
+    browser.wait_for("#lead", &format!("{dead} does not answer"));
+    assert_eq!(browser.run("return document.querySelectorAll('#ring .hollow').length"), 3);
+    browser.wait_for("tr.missing", "silent");
+    browser.picture(&place("dead"));
+    browser.look(PHONE.0, PHONE.1, Tone::Dark);
+    thread::sleep(Duration::from_millis(300));
+    browser.picture(&place("dead-phone"));
+    browser.look(DESK.0, DESK.1, Tone::Light);
+
+    // It never comes back: what it kept is copied from those who keep it too, once that was seen and agreed to.
+    browser.click("tr.missing .name");
+    browser.wait_for("#chosen-name", &dead);
+    browser.click("#remove");
+    browser.wait_for("#plan-said", "would be copied");
+    browser.picture(&place("plan"));
+    assert_eq!(
+        scene.door.call(&Call::get("/v1/ring")).json()["storages"].as_array().unwrap().len(),
+        4
+    );
+    browser.click("#plan-yes");
+    browser.wait_for("#lead", "All is well");
+    browser.wait_until("it is gone", "return document.querySelectorAll('#rows tr').length === 3");
+    browser.wait_for("#moves", &format!("Removed {dead}"));
+    assert_eq!(browser.run("return document.querySelectorAll('#ring .hollow').length"), 0);
+    assert_eq!(browser.text("#keys"), "400");
+    browser.picture(&place("healed"));
+    nothing_to_complain_of(&browser);
+}
+
+#[test]
+fn a_storage_that_hangs_is_drawn_as_silent_and_the_page_stays_live() {
+    let Some(browser) = browser() else { return };
+    let scene = scene(3, 0, &[]);
+    open(&browser, &scene, "All is well");
+    scene.storages[1].1.pause();
+    browser.wait_for("#lead", &format!("{} does not answer", scene.address(1)));
+    for _ in 0..20 {
+        thread::sleep(Duration::from_millis(200));
+        assert_eq!(browser.text("#seen"), "live", "a storage that hangs holds up the page");
+    }
+    scene.storages[1].1.resume();
+    browser.wait_for("#lead", "All is well");
+    nothing_to_complain_of(&browser);
+}
+
+#[test]
+fn what_another_router_moves_is_seen_under_way() {
+    let Some(browser) = browser() else { return };
+    let scene = scene(3, 1_500, &[]);
+    open(&browser, &scene, "All is well");
+    let (address, newcomer) = (scene.address(0), scene.newcomer());
+    // Slowly, so that there is something to see.
+    let (stop, stopped) = std::sync::mpsc::channel::<()>();
+    let moving = thread::spawn(move || {
+        actix_rt::System::new().block_on(async {
+            let ring = Ring::builder().max_rate(150_000).connect([address]).await.unwrap();
+            let mut moving = ring.join(&newcomer);
+            while stopped.try_recv().is_err() && moving.next().await.is_some() {}
+            if stopped.try_recv().is_err() { moving.await } else { Ok(()) }
+        })
+    });
+    browser.wait_until("a move is seen", "return !!document.querySelector('#ring .coming')");
+    browser.wait_for("#lead", "Data is on its way to");
+    browser.wait_for("#moves", &format!("{} is being filled", scene.newcomer()));
+    browser.wait_until(
+        "it goes on, and tells how long",
+        "return /[1-9][0-9,]* of [0-9,]+ keys/.test(document.getElementById('moves').textContent) \
+         && /left|nearly/.test(document.getElementById('moves').textContent)",
+    );
+    browser.picture(&place("move"));
+    browser.look(PHONE.0, PHONE.1, Tone::Dark);
+    thread::sleep(Duration::from_millis(300));
+    browser.picture(&place("move-phone"));
+    browser.wait_for("#lead", "All is well");
+    browser.wait_until("four are in", "return document.querySelectorAll('#rows tr').length === 4");
+    drop(stop);
+    moving.join().unwrap().unwrap();
+    nothing_to_complain_of(&browser);
+}
+
+#[test]
+fn keys_alone_are_enough_for_everything() {
+    let Some(browser) = browser() else { return };
+    let scene = scene(3, 0, &[]);
+    let key = "photos/the harbour & <b>.jpg";
+    assert_eq!(scene.door.call(&Call::put(&target(key), "a value")).status, 201);
+    open(&browser, &scene, "All is well");
+
+    // Along the ring: the first name has the focus, the arrow goes on, Enter chooses.
+    browser
+        .wait_until("names are there", "return document.querySelectorAll('.label').length === 3");
+    browser.run("document.querySelector('.label').focus()");
+    browser.type_keys(press::RIGHT);
+    browser.type_keys(press::ENTER);
+    browser.wait_until("one is chosen", "return !document.getElementById('chosen').hidden");
+    let chosen = browser.text("#chosen-name");
+    assert!((0..3).any(|n| scene.address(n) == chosen), "{chosen}");
+    browser.type_keys(press::ESCAPE);
+    assert!(!browser.sees("#chosen"));
+
+    // A slash, the key, Enter.
+    browser.type_keys("/");
+    browser.type_keys(key);
+    browser.type_keys(press::ENTER);
+    browser.wait_for("#found-said", "It is there, on all 3 of its storages");
+    assert_eq!(browser.run("return document.querySelectorAll('#found-rows tr').length"), 3);
+    assert!(browser.text("#found-rows").contains("the newest"));
+    assert!(browser.sees("#ring circle.pin") && browser.sees("#download"));
+    browser.picture(&place("key"));
+
+    // The newcomer's address, Enter for the plan, Enter for the deed.
+    let newcomer = scene.newcomer();
+    browser.run("document.getElementById('joiner').focus()");
+    browser.type_keys(&newcomer);
+    browser.type_keys(press::ENTER);
+    browser.wait_until("the plan is shown", "return document.activeElement.id === 'plan-yes'");
+    assert_eq!(browser.text("#plan-name"), format!("Join {newcomer}"));
+    browser.type_keys(press::ENTER);
+    browser.wait_for("#rows", &newcomer);
+    browser.wait_for("#moves", &format!("Joined {newcomer}"));
+    browser.wait_for("#lead", "All is well");
+
+    // What is wrong is said in the door's words.
+    browser.run("const it = document.getElementById('joiner'); it.value = ''; it.focus()");
+    browser.type_keys("127.0.0.1:1");
+    browser.type_keys(press::ENTER);
+    browser.wait_for("#plan-said", "127.0.0.1:1 does not answer");
+    browser.type_keys(press::ESCAPE);
+    browser.wait_until("it is closed", "return !document.getElementById('plan').open");
+    let complaints = browser.complaints();
+    // The browser notes every status that is no success.
+    assert!(complaints.iter().all(|line| line.contains("/v1/ring/join")), "{complaints:?}");
+}
+
+#[test]
+fn keys_are_listed_as_they_are_and_none_is_obeyed() {
+    let Some(browser) = browser() else { return };
+    let scene = scene(3, 0, &[]);
+    let hostile = "<img src=x onerror=\"document.title='taken over'\">";
+    for key in ["a/key", "Grüße/日本", "x\u{202e}y", hostile] {
+        assert_eq!(scene.door.call(&Call::put(&target(key), "a value")).status, 201);
+    }
+    open(&browser, &scene, "All is well");
+    browser.click("#browse button");
+    browser.wait_for("#listed", "4 keys");
+    let list = browser.text("#list");
+    for key in ["a/key", "Grüße/日本", "x\\u{202e}y", hostile] {
+        assert!(list.contains(key), "{key} is not in {list}");
+    }
+    let of = format!("#list li:nth-child({}) button", 1 + position(&browser, "<img"));
+    browser.click(&of);
+    browser.wait_for("#found-said", "It is there");
+    assert_eq!(browser.run("return document.querySelectorAll('img, script:not([src])').length"), 0);
+    assert!(!browser.run("return document.title").to_string().contains("taken over"));
+    // Even our own script could not.
+    let forbidden = browser.run(
+        "try { document.body.innerHTML = '<b>x</b>'; return 'done' } catch (no) { return no.name }",
+    );
+    assert_eq!(forbidden, "TypeError");
+}
+
+/// Which key of the list begins so.
+fn position(browser: &Browser, begin: &str) -> u64 {
+    let script = format!(
+        "return [...document.querySelectorAll('#list button')].findIndex((key) => key.textContent.startsWith({}))",
+        json!(begin)
+    );
+    browser.run(&script).as_u64().expect("it is in the list")
+}
+
+#[test]
+fn thirty_names_stand_apart_on_a_desk_and_on_a_phone() {
+    let Some(browser) = browser() else { return };
+    let scene = scene(30, 0, &[]);
+    open(&browser, &scene, "All is well");
+    let touching = "
+        const boxes = [...document.querySelectorAll('.label text')].map((text) => text.getBoundingClientRect());
+        const edge = document.documentElement.clientWidth;
+        const touch = (a, b) => a.left < b.right && b.left < a.right && a.top + 3 < b.bottom && b.top + 3 < a.bottom;
+        return [boxes.length, boxes.filter((a, n) => boxes.some((b, m) => m < n && touch(a, b))).length,
+            boxes.filter((a) => a.left < 0 || a.right > edge).length];";
+    for (name, (width, height), tone) in [
+        ("thirty", DESK, Tone::Light),
+        ("thirty-dark", DESK, Tone::Dark),
+        ("thirty-phone", PHONE, Tone::Dark),
+    ] {
+        browser.look(width, height, tone);
+        thread::sleep(Duration::from_millis(500));
+        assert_eq!(browser.run(touching), json!([30, 0, 0]), "at a width of {width}");
+        browser.picture(&place(name));
+    }
+    nothing_to_complain_of(&browser);
+}
+
+#[test]
+fn a_door_with_a_token_asks_for_it_and_forgets_it_with_the_tab() {
+    let Some(browser) = browser() else { return };
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("tokens");
+    fs::write(&file, "a-long-secret-word-of-ours\n").unwrap();
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
+    let scene = scene(3, 0, &["--door-token-file", file.to_str().unwrap()]);
+    let closed = scene.door.call(&Call::get("/v1/events"));
+    assert_eq!(closed.status, 401, "the ring is for those who show the token");
+    browser.open(&scene.door.at("/"), DESK, Tone::Dark);
+    browser.wait_until("it asks", "return document.getElementById('token').open");
+    browser.picture(&place("token"));
+    browser.type_keys("a-wrong-secret-of-somebody");
+    browser.type_keys(press::ENTER);
+    browser.wait_for("#token-said", "does not know that token");
+    browser.type_keys("a-long-secret-word-of-ours");
+    browser.type_keys(press::ENTER);
+    browser.wait_for("#lead", "All is well");
+    assert_eq!(
+        browser.run("return [sessionStorage.length, localStorage.length, document.cookie]"),
+        json!([1, 0, ""])
+    );
+    let wish = json!({"address": scene.newcomer()}).to_string();
+    let call = Call::post("/v1/ring/join", wish).with("content-type", "application/json");
+    assert_eq!(scene.door.call(&call).status, 401, "nobody changes the ring without it");
+}
+
+#[test]
+fn the_page_is_three_texts_under_a_strict_policy() {
+    let scene = scene(1, 0, &[]);
+    for (place, kind) in
+        [("/", "text/html"), ("/page.js", "text/javascript"), ("/page.css", "text/css")]
+    {
+        let reply = scene.door.call(&Call::get(place));
+        assert_eq!(reply.status, 200);
+        assert!(reply.header("content-type").unwrap().starts_with(kind), "{reply:?}");
+        let policy = reply.header("content-security-policy").unwrap();
+        assert!(
+            policy.starts_with("default-src 'none';") && !policy.contains("unsafe"),
+            "{policy}"
+        );
+        assert_eq!(reply.header("x-content-type-options"), Some("nosniff"));
+        let pointed = Call::get(place).with("host", "evil.example");
+        assert_eq!(scene.door.call(&pointed).status, 421, "no name that was made to point here");
+    }
+    let page = scene.door.call(&Call::get("/")).text();
+    assert!(!page.contains("<style") && !page.contains(" style=") && !page.contains("onclick="));
+    assert_eq!(page.matches("<script").count(), 1);
+}
+
+#[test]
+fn a_change_is_planned_without_being_done_and_refused_with_its_reason() {
+    let scene = scene(3, 100, &[]);
+    let newcomer = scene.newcomer();
+    let (status, plan) = scene.change("/v1/ring/join", &json!({"address": newcomer, "plan": true}));
+    assert_eq!(status, 200, "{plan}");
+    assert!(plan["keys"].as_u64().unwrap() > 0 && plan["bytes"].as_u64().unwrap() > 0, "{plan}");
+    assert_eq!(plan["moves"][0]["to"], newcomer.as_str());
+    let storages =
+        || scene.door.call(&Call::get("/v1/ring")).json()["storages"].as_array().unwrap().len();
+    assert_eq!(storages(), 3, "it was only a plan");
+
+    let wish = json!({"address": newcomer}).to_string();
+    let simple =
+        scene.door.call(&Call::post("/v1/ring/join", wish).with("content-type", "text/plain"));
+    assert_eq!(simple.status, 415, "a page of another site could send that");
+    let (status, why) = scene.change("/v1/ring/remove", &json!({"address": "127.0.0.1:1"}));
+    assert_eq!((status, why["status"].as_u64()), (404, Some(404)), "{why}");
+    let (status, why) =
+        scene.change("/v1/ring/remove", &json!({"address": scene.address(0), "dead": true}));
+    assert_eq!(status, 409, "{why}");
+    assert!(why["detail"].as_str().unwrap().contains("answers: it is not dead"), "{why}");
+    let (status, why) = scene.change("/v1/ring/join", &json!({"address": newcomer, "plam": true}));
+    assert_eq!(status, 400, "what nobody understands is not half done: {why}");
+
+    let (status, told) = scene.change("/v1/ring/join", &json!({"address": newcomer}));
+    assert_eq!((status, told["accepted"].as_str()), (202, Some("join")), "{told}");
+    wait_until("it is in the ring", process::LIMIT, || {
+        storages() == 4 && scene.home.sdht(&["status"]).code == 0
+    });
+}
+
+#[test]
+fn listeners_are_bounded_share_one_look_and_hear_the_end() {
+    let scene = scene(3, 0, &[]);
+    let listen = || {
+        let mut line = Connection::open(scene.door.address()).unwrap();
+        line.send_call(&Call::get("/v1/events")).unwrap();
+        let reply = line.receive(Wanted::Head).unwrap();
+        (reply.status, line)
+    };
+    let mut lines: Vec<Connection> = vec![];
+    for _ in 0..64 {
+        let (status, line) = listen();
+        assert_eq!(status, 200);
+        lines.push(line);
+    }
+    assert_eq!(listen().0, 503, "more than that are too many");
+
+    // However many listen, a storage is asked once a second.
+    let asked = || asks(&scene.storages[0].1);
+    let (before, begun) = (asked(), Instant::now());
+    thread::sleep(Duration::from_secs(4));
+    let (looks, seconds) = (asked() - before, begun.elapsed().as_secs_f64());
+    assert!((2.0..=seconds + 2.0).contains(&looks), "{looks} asks in {seconds:.1} s");
+
+    drop(lines.split_off(1));
+    let last = lines.pop().unwrap();
+    let closing = Instant::now();
+    assert_eq!(scene.door.close().code, 0);
+    assert!(closing.elapsed() < Duration::from_secs(5), "a listener held up the farewell");
+    drop(last);
+
+    let before = asks(&scene.storages[0].1);
+    thread::sleep(Duration::from_secs(2));
+    assert_eq!(asks(&scene.storages[0].1), before, "nobody looks any more");
+}
+
+/// How many asks a storage has answered.
+fn asks(storage: &Process) -> f64 {
+    let metrics = storage.call(&Call::get("/metrics")).text();
+    let lines = metrics
+        .lines()
+        .filter(|line| line.starts_with("minor_storage_requests_total{place=\"ask\","));
+    lines.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
+}
