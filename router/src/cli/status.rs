@@ -69,14 +69,26 @@ impl Status {
 pub(crate) struct Seen {
     pub(crate) arcs: Vec<RingArc>,
     pub(crate) state: State,
+    /// The part of the ring of which the copies differ, though nobody is writing there.
+    pub(crate) unlike: f64,
 }
 
 /// Asks everybody.
 pub(crate) async fn survey(ring: &Ring) -> Result<Seen, Fail> {
     let Walked { hops, arcs } = ring.survey().await?;
     let hellos: Vec<Hello> = hops.into_iter().filter_map(|hop| hop.hello).collect();
-    let state = verdict::judge(&arcs, &hellos);
-    Ok(Seen { arcs, state })
+    let mut state = verdict::judge(&arcs, &hellos);
+    let unlike = ring.unlike(&arcs).await.iter().map(|arc| arc.span.share()).sum();
+    if unlike > 0.0 && !state.is_degraded {
+        state.is_degraded = true;
+        state.sentence = format!(
+            "Everything is served, and {}; but the copies of {:.0} % of the ring are not alike, as after a storage was away: \
+             'sdht repair' makes them so.",
+            verdict::advice(&state.storages),
+            (100.0 * f64::max(unlike, 0.01)),
+        );
+    }
+    Ok(Seen { arcs, state, unlike })
 }
 
 impl Seen {
@@ -123,11 +135,20 @@ impl Seen {
         table
     }
 
-    /// Of a storage's own arc: the part of the ring it takes, how many storages keep it in full, and how many should.
+    /// Of a storage's own arc: the part of the ring it takes, how many storages keep it in full and answer, and how
+    /// many should.
     fn own(&self, storage: &Standing) -> (f64, usize, u8) {
         let own = |arc: &&RingArc| arc.first().storage == storage.member.storage;
         let arcs = || self.arcs.iter().filter(own);
-        let kept = arcs().map(|arc| arc.full().count()).min().unwrap_or(0);
+        let serves = |id| {
+            let mut serving =
+                self.state.storages.iter().filter(|storage| {
+                    !storage.health.is_away() && storage.health != Health::Damaged
+                });
+            serving.any(|storage| storage.member.storage == id)
+        };
+        let full = |arc: &RingArc| arc.full().filter(|member| serves(member.storage)).count();
+        let kept = arcs().map(full).min().unwrap_or(0);
         let wanted = arcs().map(|arc| arc.copies).max().unwrap_or(0);
         (arcs().map(|arc| arc.span.share()).fold(0.0, |sum, share| sum + share), kept, wanted)
     }
@@ -163,6 +184,7 @@ impl Seen {
             "ring": self.ring(),
             "copies": self.copies(),
             "degraded": self.state.is_degraded,
+            "unlike": self.unlike,
             "verdict": self.state.sentence,
             "storages": storages.collect::<Vec<_>>(),
             "arcs": arcs.collect::<Vec<_>>(),
@@ -184,5 +206,6 @@ fn word(health: Health) -> &'static str {
         Health::Full => "full",
         Health::Damaged => "damaged",
         Health::Silent => "silent",
+        Health::Replaced => "replaced",
     }
 }

@@ -18,6 +18,7 @@ impl<T: Transport> Router<T> {
     /// Moves boundaries until no storage keeps more than 1.2 times its share of the bytes. Where it is so already, nothing
     /// is moved.
     pub async fn balance(&self, tell: &mut dyn FnMut(Progress)) -> Result<(), NotMoved> {
+        self.heed_majorities().await?;
         for _ in 0..ROUNDS {
             // What is half done is finished first: then every place ends exactly one arc.
             self.look_round(tell).await?;

@@ -25,6 +25,7 @@ const LOOKS: usize = 4;
 impl<T: Transport> Router<T> {
     /// Finishes or undoes what is half done, fills anew whoever cannot trust its own data, and levels every arc.
     pub async fn repair(&self, tell: &mut dyn FnMut(Progress)) -> Result<(), NotMoved> {
+        self.heed_majorities().await?;
         self.look_round(tell).await?;
         self.reach(|arcs| Ok(Goal::of(arcs)), tell).await?;
         self.refill(tell).await?;
