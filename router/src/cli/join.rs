@@ -60,6 +60,10 @@ impl Join {
             return Err(Fail::usage("--at POSITION is for one storage at a time"));
         }
         let Some(ring) = self.ring(console).await? else { return Ok(()) };
+        let ring = self.care.heed(ring).await;
+        if !self.care.plan {
+            console.settle_here();
+        }
         let plain = if self.discard { PlainRecords::Discard } else { PlainRecords::Refuse };
         for address in &self.addresses {
             let at = self.at.map(|at| match at {

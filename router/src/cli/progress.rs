@@ -2,7 +2,7 @@
 
 use super::{console::Console, fail::Fail, table};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use sdht::{Lost, Moving, Progress, Swept, Synced};
+use sdht::{Lost, Moving, NotMoved, Progress, Swept, Synced};
 use std::{
     fmt::Display,
     io::{self, IsTerminal},
@@ -89,8 +89,14 @@ pub(crate) async fn follow(
         line.show(&far);
     }
     drop(line);
-    moving.await?;
-    Ok(far.gone)
+    match moving.await {
+        Ok(()) => Ok(far.gone),
+        Err(why @ NotMoved::Stuck { .. }) => Err(Fail::from(why).next(format!(
+            "'sdht status' shows who is missing; when they are back, this goes on from here: sdht {}",
+            super::as_typed()
+        ))),
+        Err(why) => Err(why.into()),
+    }
 }
 
 /// What a change of the ring has done away with.
