@@ -287,7 +287,9 @@ impl NotMoved {
             Self::Silent { .. } | Self::Stuck { .. } | Self::NoMajority(_) => true,
             Self::NotSwept(why) => why.is_retryable(),
             Self::NoGoal(_) | Self::Refused { .. } | Self::Uneven(_) => false,
-            Self::Alive { .. } | Self::Unknown { .. } | Self::Ended => false,
+            Self::Alive { .. } | Self::Replaced { .. } | Self::Unknown { .. } | Self::Ended => {
+                false
+            }
         }
     }
 }

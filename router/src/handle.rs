@@ -35,7 +35,7 @@ use crate::{
     walk::{NoRing, Walked},
 };
 use minor_protocol::{Key, Operation, RingArc, RingId, State};
-use std::{fmt, thread, time::Duration};
+use std::{collections::BTreeMap, fmt, thread, time::Duration};
 use tokio::sync::{mpsc, oneshot};
 
 /// What a ring keeps of everything, unless somebody wishes for another number.
@@ -74,6 +74,12 @@ impl Builder {
     /// Tries each operation on a key for this long; 10 s if nothing is said.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.patience.operation_ms = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX);
+        self
+    }
+
+    /// A change of the ring ends when it has waited this long without getting any further; 30 s if nothing is said.
+    pub fn stall(mut self, stall: Duration) -> Self {
+        self.patience.step_ms = u64::try_from(stall.as_millis()).unwrap_or(u64::MAX);
         self
     }
 
@@ -237,6 +243,11 @@ impl Ring {
             Ok(look) => Ok(look?),
             Err(Ended) => Err(NotGot::NotRead { key: name, why: Trouble::Ended }),
         }
+    }
+
+    /// Which storages it has been waiting for, for a second and more, and how long.
+    pub async fn waited_for(&self) -> BTreeMap<String, Duration> {
+        self.run(|router| async move { router.waited_for() }).await.unwrap_or_default()
     }
 
     /// Has something done on the router's thread.

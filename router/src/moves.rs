@@ -9,6 +9,7 @@
 //! storage to router to storage in pages, and only to the member that is being filled.
 
 mod balance;
+mod compare;
 mod decide;
 mod evict;
 mod far;
@@ -39,7 +40,7 @@ use futures_util::future::join_all;
 use minor_protocol::{
     Decree, Position, Refusal, Request, RingArc, RingId, StorageId, message::PlainRecords,
 };
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use tokio::time::{Duration, Instant};
 
 /// Why a change of the ring did not come to its end. Whatever was agreed on the way holds; said again, it goes on from there.
@@ -87,6 +88,12 @@ pub enum NotMoved {
     /// Who was called dead answers. Nothing was changed.
     #[error("the storage at {address} answers: it is not dead, and can leave like any other")]
     Alive {
+        /// Where.
+        address: String,
+    },
+    /// The ring's storage there has lost its data, or another one was put in its place. Nothing was changed.
+    #[error("another storage lives at {address} now: its disk was wiped or replaced")]
+    Replaced {
         /// Where.
         address: String,
     },
@@ -146,7 +153,12 @@ impl<T: Transport> Router<T> {
         let tell: &mut dyn FnMut(Progress) = &mut |progress| watched.tell(progress);
         let silent = |silence| NotMoved::Silent { address: address.to_owned(), silence };
         let (hello, _) = self.hello(address).await.map_err(silent)?;
+        self.heed_majorities().await?;
         let arcs = self.look_round(tell).await?;
+        let mut members = arcs.iter().flat_map(|arc| &arc.members);
+        if members.any(|m| m.address == address && m.storage != hello.member.storage) {
+            return Err(NotMoved::Replaced { address: address.to_owned() });
+        }
         let ring = arcs[0].ring;
         let heard =
             self.say(&hello.member, Request::Enter { ring, plain }).await.map_err(silent)?;
@@ -185,6 +197,7 @@ impl<T: Transport> Router<T> {
     ) -> Result<(), NotMoved> {
         let mut watched = self.watched(Cause::Leave, tell);
         let tell: &mut dyn FnMut(Progress) = &mut |progress| watched.tell(progress);
+        self.heed_majorities().await?;
         self.look_round(tell).await?;
         self.reach(|arcs| Goal::of(arcs).without(storage), tell).await
     }
@@ -197,6 +210,7 @@ impl<T: Transport> Router<T> {
     ) -> Result<(), NotMoved> {
         let mut watched = self.watched(Cause::Copies, tell);
         let tell: &mut dyn FnMut(Progress) = &mut |progress| watched.tell(progress);
+        self.heed_majorities().await?;
         self.look_round(tell).await?;
         self.reach(|arcs| Ok(Goal::of(arcs).with_copies(copies)), tell).await
     }
@@ -209,7 +223,7 @@ impl<T: Transport> Router<T> {
         tell: &mut dyn FnMut(Progress),
     ) -> Result<(), NotMoved> {
         let patience = Duration::from_millis(self.core.patience.step_ms);
-        let (mut since, mut tries) = (Instant::now(), 0);
+        let (since, mut tries) = (Cell::new(Instant::now()), 0);
         let mut last: Vec<Step> = vec![];
         loop {
             let tiled = self.core.ring.borrow().tiled();
@@ -231,14 +245,18 @@ impl<T: Transport> Router<T> {
                 for step in steps.iter().filter(|step| !last.contains(step)) {
                     tell(Progress::Step(step.clone(), wish.remaining(&arcs)));
                 }
-                (since, tries) = (Instant::now(), 0);
+                since.set(Instant::now());
+                tries = 0;
                 last.clone_from(&steps);
             }
             let shared = RefCell::new(&mut *tell);
             let take = |step: Step| {
-                let shared = &shared;
+                let (shared, since) = (&shared, &since);
                 async move {
-                    let mut tell = |progress| (shared.borrow_mut())(progress);
+                    let mut tell = |progress| {
+                        since.set(Instant::now());
+                        (shared.borrow_mut())(progress);
+                    };
                     (self.take(&step, &mut tell).await, step)
                 }
             };
@@ -248,7 +266,7 @@ impl<T: Transport> Router<T> {
                 Taken::NotYet(why) => Some((why, step.arc)),
             });
             if let Some((why, arc)) = in_the_way {
-                if since.elapsed() > patience {
+                if since.get().elapsed() > patience {
                     return Err(NotMoved::Stuck { arc: Box::new(arc), why });
                 }
                 tell(Progress::Waiting(why));
@@ -268,7 +286,9 @@ impl<T: Transport> Router<T> {
             match self.walk().await {
                 Ok(walked) => return Ok(walked.arcs),
                 Err(no_ring)
-                    if begun.elapsed().as_millis() >= u128::from(self.core.patience.step_ms) =>
+                    if no_ring.is_for_good()
+                        || begun.elapsed().as_millis()
+                            >= u128::from(self.core.patience.step_ms) =>
                 {
                     return Err(no_ring.into());
                 }

@@ -16,6 +16,7 @@ use crate::{
 use futures_util::{
     Stream, StreamExt,
     future::{Either, select},
+    stream::FuturesUnordered,
 };
 use minor_protocol::{
     Ballot, HybridClock, Key, Member, Refusal, Request, RingArc, RingId, StorageId,
@@ -88,7 +89,7 @@ impl<T: Transport> Router<T> {
     ) -> Self {
         let name = transport.chance(u64::MAX);
         let core = Core {
-            lines: Lines::new(transport),
+            lines: Lines::new(transport, Duration::from_millis(patience.operation_ms)),
             ring: RefCell::default(),
             clock: RefCell::default(),
             name,
@@ -186,12 +187,11 @@ impl<T: Transport> Router<T> {
         &self,
         to: impl IntoIterator<Item = (M, Request)>,
     ) -> impl Stream<Item = (StorageId, Heard)> + Unpin {
-        let (inbox, mut asked) = (Inbox::default(), vec![]);
-        for (to, request) in to {
-            self.core.lines.say_into(&inbox, asked.len(), to.borrow(), request);
-            asked.push(to.borrow().storage);
-        }
-        inbox.map(move |(number, heard)| (asked[number], heard))
+        let say = |(to, request): (M, Request)| {
+            let (storage, said) = (to.borrow().storage, self.say(to.borrow(), request));
+            async move { (storage, said.await) }
+        };
+        to.into_iter().map(say).collect::<FuturesUnordered<_>>()
     }
 
     /// Asks as many of an arc's members as it takes, these many to begin with, and hears them until it is decided. A message
@@ -209,6 +209,7 @@ impl<T: Transport> Router<T> {
         let patience = Duration::from_millis(patience_ms(&paces));
         let mut slow = Vec::with_capacity(arc.members.len());
         let mut alarm = pin!(tokio::time::sleep(patience));
+        let begun = tokio::time::Instant::now();
         loop {
             while let Some((place, before)) = asking.next() {
                 let member = &arc.members[place];
@@ -218,7 +219,7 @@ impl<T: Transport> Router<T> {
             let nothing_to_do =
                 asking.is_complete() && round.without_the_slow() == Verdict::Pending;
             let heard = if nothing_to_do {
-                inbox.next().await
+                self.next_or_given_up(inbox, arc, &slow, begun).await
             } else {
                 match select(inbox.next(), alarm.as_mut()).await {
                     Either::Left((heard, _)) => heard,
@@ -235,6 +236,10 @@ impl<T: Transport> Router<T> {
             };
             let (place, heard) = heard.expect("a round is decided when all have been heard");
             let from = arc.members[place].storage;
+            if !slow.contains(&from) {
+                // It was given up, and counted as silent.
+                continue;
+            }
             slow.retain(|slow| *slow != from);
             count.hear(self, from, &heard);
             let said_yes = matches!(heard, Ok(Ok(_)));
@@ -243,6 +248,32 @@ impl<T: Transport> Router<T> {
                 decided => return decided,
             }
         }
+    }
+
+    /// The next answer to a round, or the silence of one from whom nothing has come for too long.
+    async fn next_or_given_up(
+        &self,
+        inbox: &mut Inbox,
+        arc: &RingArc,
+        slow: &[StorageId],
+        begun: tokio::time::Instant,
+    ) -> Option<(usize, Heard)> {
+        let place = |storage| arc.members.iter().position(|member| member.storage == storage);
+        let give_up = slow.iter().filter_map(|slow| Some((place(*slow)?, *slow)));
+        let mut given_up: FuturesUnordered<_> = give_up
+            .map(|(place, slow)| async move {
+                (place, Err(self.core.lines.until_given_up(slow, begun).await))
+            })
+            .collect();
+        match select(inbox.next(), given_up.next()).await {
+            Either::Left((heard, _)) => heard,
+            Either::Right((given_up, _)) => given_up,
+        }
+    }
+
+    /// Who has been waited for so long that somebody may want to know, and how long.
+    pub fn waited_for(&self) -> std::collections::BTreeMap<String, Duration> {
+        self.core.lines.waited_for()
     }
 
     /// Takes from an answer what it tells beside the answer itself: newer arcs, higher ballots, storages that lag.

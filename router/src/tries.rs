@@ -112,6 +112,16 @@ impl Tries {
     }
 }
 
+/// A no in words.
+pub(crate) fn said_no(address: &str, asked: StorageId, refusal: &Refusal) -> String {
+    match refusal {
+        Refusal::Stranger { storage, .. } if *storage != asked => {
+            format!("another storage lives at {address} now: its disk was wiped or replaced")
+        }
+        refusal => format!("{address}: {refusal}"),
+    }
+}
+
 /// Who answered what in one round, for what to do next and for what to say when it is given up.
 pub(crate) struct Count<'a> {
     arc: &'a RingArc,
@@ -149,7 +159,7 @@ impl<'a> Count<'a> {
                 if *refusal == Refusal::Full {
                     self.full = Some(from);
                 }
-                self.last = format!("{}: {refusal}", address());
+                self.last = said_no(&address(), from, refusal);
             }
             Err(silence) => {
                 self.closed += usize::from(matches!(silence, Silence::NotAllowed(_)));

@@ -31,6 +31,15 @@ pub enum Health {
     Damaged,
     /// It does not answer.
     Silent,
+    /// Another storage answers at its address.
+    Replaced,
+}
+
+impl Health {
+    /// Whether it is gone from the ring, for the time being or for good.
+    pub(crate) fn is_away(self) -> bool {
+        matches!(self, Self::Silent | Self::Replaced)
+    }
 }
 
 impl fmt::Display for Health {
@@ -41,6 +50,7 @@ impl fmt::Display for Health {
             Self::Full => "full",
             Self::Damaged => "damaged",
             Self::Silent => "silent",
+            Self::Replaced => "replaced",
         })
     }
 }
@@ -77,13 +87,18 @@ impl Standing {
         Some((keys, kept.iter().map(|kept| kept.bytes).sum()))
     }
 
-    /// How its own arc is kept; of several, the one that is kept worst.
-    pub fn own(&self, arcs: &[RingArc]) -> Own {
+    /// How its own arc is kept, by those that answer; of several, the one that is kept worst.
+    pub fn own(&self, arcs: &[RingArc], storages: &[Self]) -> Own {
         let own = |arc: &&RingArc| arc.first().storage == self.member.storage;
         let arcs = || arcs.iter().filter(own);
+        let serves = |id| {
+            let is_well = |s: &&Self| !s.health.is_away() && s.health != Health::Damaged;
+            storages.iter().filter(is_well).any(|storage| storage.member.storage == id)
+        };
+        let full = |arc: &RingArc| arc.full().filter(|member| serves(member.storage)).count();
         Own {
             share: arcs().map(|arc| arc.span.share()).fold(0.0, |sum, share| sum + share),
-            copies: arcs().map(|arc| arc.full().count()).min().unwrap_or(0),
+            copies: arcs().map(full).min().unwrap_or(0),
             wanted: arcs().map(|arc| arc.copies).max().unwrap_or(0),
         }
     }
@@ -110,7 +125,7 @@ pub fn judge(arcs: &[RingArc], hellos: &[Hello]) -> State {
             let hello = said.get(&member.storage).copied();
             storages.push(Standing {
                 member: member.clone(),
-                health: health(member.storage, hello, arcs),
+                health: health(member, hello, arcs, hellos),
                 may_stop: arcs.iter().all(|arc| spare(arc, &said) > 0 || !arc.has(member.storage)),
                 hello: hello.cloned(),
             });
@@ -118,18 +133,21 @@ pub fn judge(arcs: &[RingArc], hellos: &[Hello]) -> State {
     }
     // Whoever serves nothing now is no loss.
     for storage in &mut storages {
-        storage.may_stop |= storage.health == Health::Silent;
+        storage.may_stop |= storage.health.is_away();
     }
     let (is_degraded, sentence) = sentence(arcs, &said, &storages);
     State { storages, is_degraded, sentence }
 }
 
-fn health(storage: StorageId, hello: Option<&Hello>, arcs: &[RingArc]) -> Health {
+fn health(member: &Member, hello: Option<&Hello>, arcs: &[RingArc], hellos: &[Hello]) -> Health {
     match hello {
+        None if hellos.iter().any(|other| other.member.address == member.address) => {
+            Health::Replaced
+        }
         None => Health::Silent,
         Some(hello) if hello.kept.iter().any(|kept| kept.damaged) => Health::Damaged,
         Some(hello) if hello.full => Health::Full,
-        Some(_) if arcs.iter().any(|arc| arc.filling == Some(storage)) => Health::Filling,
+        Some(_) if arcs.iter().any(|arc| arc.filling == Some(member.storage)) => Health::Filling,
         Some(_) => Health::Serving,
     }
 }
@@ -159,10 +177,15 @@ fn sentence(
     if let Some(arc) = arcs.iter().find(|arc| spare(arc, said) < 0) {
         let lost: f64 =
             arcs.iter().filter(|arc| spare(arc, said) < 0).map(|a| a.span.share()).sum();
+        let replaced = named(Health::Replaced);
+        let is_missing = |a: &&str| silent.contains(a) || replaced.contains(a);
         let missing: Vec<&str> =
-            arc.members.iter().map(|m| &*m.address).filter(|a| silent.contains(a)).collect();
+            arc.members.iter().map(|m| &*m.address).filter(is_missing).collect();
         let start = match missing.is_empty() {
             true => "see its storages' logs".into(),
+            false if missing.iter().all(|address| replaced.contains(address)) => {
+                format!("the disk of {} was wiped or replaced: give it back", missing.join(" and "))
+            }
             false => format!("start {} again", missing.join(" and ")),
         };
         return (
@@ -179,11 +202,23 @@ fn sentence(
         return (
             true,
             format!(
-                "{} {} not answer; everything is served, and {stop}: start {} again, or, if it never comes back, 'sdht remove {} --dead'.",
+                "{} {} not answer; everything is served, and {stop}: start {} again, or, if {} back, 'sdht remove {} --dead'.",
                 silent.join(" and "),
                 if silent.len() == 1 { "does" } else { "do" },
                 if silent.len() == 1 { "it" } else { "them" },
-                silent[0],
+                if silent.len() == 1 { "it never comes" } else { "they never come" },
+                silent.join(" "),
+            ),
+        );
+    }
+    let replaced = named(Health::Replaced);
+    if !replaced.is_empty() {
+        let (them, those) = (replaced.join(" and "), replaced.join(" "));
+        return (
+            true,
+            format!(
+                "Another storage lives at {them} now: its disk was wiped or replaced; everything is served, and {stop}: \
+                 'sdht remove {those} --dead', then 'sdht join {those}'.",
             ),
         );
     }
@@ -230,8 +265,8 @@ fn sentence(
 }
 
 /// Whether it is safe to stop one now.
-fn advice(storages: &[Standing]) -> String {
-    let alive = || storages.iter().filter(|storage| storage.health != Health::Silent);
+pub fn advice(storages: &[Standing]) -> String {
+    let alive = || storages.iter().filter(|storage| !storage.health.is_away());
     let must: Vec<&str> =
         alive().filter(|storage| !storage.may_stop).map(|s| s.member.address.as_str()).collect();
     if must.is_empty() {
@@ -330,6 +365,23 @@ mod tests {
         let state = judged(&ring(3, 3, 3), &[1]);
         assert!(state.sentence.starts_with("100 % of the ring can neither be read nor written"));
         assert!(state.sentence.ends_with("start h:0 and h:2 again."), "{}", state.sentence);
+    }
+
+    #[test]
+    fn a_disk_that_was_wiped_is_told_from_a_storage_that_is_silent() {
+        let arcs = ring(4, 3, 3);
+        let mut hellos: Vec<Hello> = (0..4).map(|n| hello(n, &arcs)).collect();
+        hellos[3].member.storage = StorageId(99);
+        hellos[3].ring = None;
+        let state = judge(&arcs, &hellos);
+        assert_eq!(state.storages[3].health, Health::Replaced);
+        assert!(
+            state.is_degraded
+                && state.sentence.starts_with("Another storage lives at h:3 now")
+                && state.sentence.contains("'sdht remove h:3 --dead', then 'sdht join h:3'"),
+            "{}",
+            state.sentence
+        );
     }
 
     #[test]

@@ -17,12 +17,17 @@ use crate::{
     router::Router,
     transport::{Silence, Transport},
 };
+use futures_util::{FutureExt, StreamExt, future::LocalBoxFuture, stream::FuturesUnordered};
 use minor_protocol::{
     Ask, Member, Position, Reply, Request, RingArc, RingId, StorageId,
     limits::{LEARN_ARCS, SUCCESSORS},
     message::{Hello, Neighbour},
 };
 use std::collections::{BTreeMap, VecDeque};
+use tokio::time::{Duration, timeout};
+
+/// How long an answer is waited for before the next storage is asked as well.
+const LATE: Duration = Duration::from_millis(250);
 
 /// Why no ring was found.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -114,16 +119,17 @@ impl<T: Transport> Router<T> {
             let known = self.core.ring.borrow().tiled().filter(|_| walk.ring.tiled().is_some());
             if let Some(arcs) = known {
                 self.mend(&walk, &arcs);
+                walk.hops.extend(walk.late());
                 return Ok(Walked { hops: walk.hops, arcs });
             }
-            self.hop(&mut walk).await?;
+            self.hop(&mut walk, LATE).await?;
         }
     }
 
     /// Asks everybody anybody has heard of, also those that are not needed to close the ring: who lags is taught.
     pub async fn survey(&self) -> Result<Walked, NoRing> {
         let mut walk = self.begin();
-        while self.hop(&mut walk).await.is_ok() {}
+        self.go_everywhere(&mut walk).await;
         let arcs = self.core.ring.borrow().tiled();
         let Some(arcs) = arcs else { return Err(walk.no_ring(self.core.ring.borrow().gap())) };
         self.mend(&walk, &arcs);
@@ -133,9 +139,19 @@ impl<T: Transport> Router<T> {
     /// The same, whether or not the ring closes: who answers and what they show.
     pub(crate) async fn ask_everybody(&self) -> Vec<Hop> {
         let mut walk = self.begin();
-        while self.hop(&mut walk).await.is_ok() {}
+        self.go_everywhere(&mut walk).await;
         self.teach_those_who_lag(&walk, &self.arcs());
         walk.hops
+    }
+
+    /// Round the ring in its order until it is closed, then to all the others at once.
+    async fn go_everywhere(&self, walk: &mut Walk) {
+        loop {
+            let late = if walk.ring.tiled().is_some() { Duration::ZERO } else { LATE };
+            if self.hop(walk, late).await.is_err() {
+                return;
+            }
+        }
     }
 
     fn begin(&self) -> Walk {
@@ -150,22 +166,37 @@ impl<T: Transport> Router<T> {
                 self.core.counters.hops(1 + walk.hops.len() as u64);
                 return Ok(arc);
             }
-            self.hop(&mut walk).await?;
+            self.hop(&mut walk, LATE).await?;
         }
     }
 
-    /// Asks the next one.
-    async fn hop(&self, walk: &mut Walk) -> Result<(), NoRing> {
-        let next = {
+    /// Asks the next one, and when it is late the one after that as well, until somebody has been heard. One that hangs does
+    /// not keep a walk from those who live.
+    async fn hop(&self, walk: &mut Walk, late: Duration) -> Result<(), NoRing> {
+        let (address, heard) = loop {
             let gap = walk.ring.gap();
             let near = gap.and_then(|gap| neighbour_of(&walk.ring.arcs(), gap));
-            walk.next(near)
+            if let Some(address) = walk.next(near) {
+                let router = self.clone();
+                let ask = async move { (router.hello(&address).await, address) };
+                walk.asking.push(ask.map(|(heard, address)| (address, heard)).boxed_local());
+            }
+            let heard = walk.asking.next();
+            let heard = match walk.waiting.is_empty() {
+                true => heard.await,
+                false => match timeout(late, heard).await {
+                    Ok(heard) => heard,
+                    Err(_) => continue,
+                },
+            };
+            match heard {
+                Some(heard) => break heard,
+                None => return Err(walk.no_ring(walk.ring.gap())),
+            }
         };
-        let Some(address) = next else { return Err(walk.no_ring(walk.ring.gap())) };
-        let heard = self.hello(&address).await;
         let hello = match heard {
             Ok((hello, starts)) => {
-                self.hear_hello(walk, &address, &hello, starts)?;
+                self.hear_hello(walk, &address, &hello, starts);
                 Some(hello)
             }
             Err(silence) => {
@@ -180,16 +211,10 @@ impl<T: Transport> Router<T> {
         Ok(())
     }
 
-    fn hear_hello(
-        &self,
-        walk: &mut Walk,
-        address: &str,
-        hello: &Hello,
-        starts: u64,
-    ) -> Result<(), NoRing> {
+    fn hear_hello(&self, walk: &mut Walk, address: &str, hello: &Hello, starts: u64) {
         let Some(found) = hello.ring else {
             walk.plain = Some(address.to_owned());
-            return Ok(());
+            return;
         };
         match self.ring_id() {
             None => self.core.lines.set_ring(found),
@@ -199,7 +224,10 @@ impl<T: Transport> Router<T> {
                 self.core.lines.set_ring(found);
             }
             Some(wanted) if wanted != found => {
-                return Err(NoRing::AnotherRing { address: address.to_owned(), found, wanted });
+                // Somebody else's, at an address that one of ours may have had before: the others go on without it.
+                walk.foreign =
+                    Some(NoRing::AnotherRing { address: address.to_owned(), found, wanted });
+                return;
             }
             Some(_) => {}
         }
@@ -219,7 +247,6 @@ impl<T: Transport> Router<T> {
         for hint in hints {
             self.core.lines.heard_starts(hint.member.storage, hint.starts);
         }
-        Ok(())
     }
 
     /// Teaches storages that lag, and tells them their neighbours where they know others. Nobody waits for it.
@@ -288,6 +315,9 @@ fn neighbour_of(arcs: &[RingArc], gap: Position) -> Option<String> {
     Some(before.first().address.clone())
 }
 
+/// Who was asked, and what came of it.
+type Asked = (String, Result<(Hello, u64), Silence>);
+
 /// A walk on its way.
 struct Walk {
     /// What the storages asked have shown.
@@ -297,6 +327,10 @@ struct Walk {
     asked: Vec<String>,
     seen: BTreeMap<StorageId, Neighbour>,
     plain: Option<String>,
+    /// A storage of another ring.
+    foreign: Option<NoRing>,
+    /// Those who have not answered yet.
+    asking: FuturesUnordered<LocalBoxFuture<'static, Asked>>,
     /// Who let us not in, and why.
     closed: Option<(String, String)>,
     last: String,
@@ -311,6 +345,8 @@ impl Walk {
             asked: vec![],
             seen: BTreeMap::new(),
             plain: None,
+            foreign: None,
+            asking: FuturesUnordered::new(),
             closed: None,
             last: "nobody was silent".into(),
         };
@@ -340,8 +376,19 @@ impl Walk {
         next
     }
 
+    /// Those who were asked and have not answered.
+    fn late(&self) -> Vec<Hop> {
+        let heard = |address: &&String| self.hops.iter().any(|hop| hop.address == **address);
+        let late = self.asked.iter().filter(|address| !heard(address));
+        late.map(|address| Hop { address: address.clone(), hello: None }).collect()
+    }
+
     fn no_ring(&self, gap: Option<Position>) -> NoRing {
         let asked = self.asked.len();
+        let nobody_is_silent = self.hops.iter().all(|hop| hop.hello.is_some());
+        if let Some(foreign) = self.foreign.as_ref().filter(|_| nobody_is_silent) {
+            return foreign.clone();
+        }
         match (&self.plain, gap) {
             _ if asked == 0 => NoRing::NobodyKnown,
             _ if self.seen.is_empty() && self.plain.is_none() => {

@@ -19,7 +19,7 @@ pub(crate) struct Balance {
 
 impl Balance {
     pub(crate) async fn run(&self, console: &Console) -> Ended {
-        let ring = console.ring().await?;
+        let ring = self.care.ring(console).await?;
         if self.care.plan {
             return preview::show(console, &ring, Wanted::Balance).await;
         }

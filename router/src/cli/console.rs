@@ -9,12 +9,17 @@ use super::{
 use sdht::{NotConnected, Ring, Token, counters::Counters, handle::Builder};
 use serde::Serialize;
 use std::{
-    cell::{OnceCell, RefCell},
+    cell::{Cell, OnceCell, RefCell},
+    convert::Infallible,
     fs,
     io::{self, BufRead, BufWriter, IsTerminal, Stdout, Write},
     os::unix::fs::PermissionsExt,
     path::Path,
+    time::Duration,
 };
+
+/// How often it is looked whom the command waits for.
+const GLANCE: Duration = Duration::from_millis(500);
 
 /// What a verb works with.
 pub(crate) struct Console {
@@ -26,6 +31,8 @@ pub(crate) struct Console {
     /// Where every router of this process counts what it does.
     pub(crate) counters: std::sync::Arc<Counters>,
     ring: OnceCell<Ring>,
+    /// This ring is to be remembered also in place of another one.
+    settles: Cell<bool>,
     out: RefCell<BufWriter<Stdout>>,
 }
 
@@ -47,6 +54,7 @@ impl Console {
             memory,
             counters: std::sync::Arc::default(),
             ring: OnceCell::new(),
+            settles: Cell::new(false),
             out: RefCell::new(BufWriter::new(io::stdout())),
         })
     }
@@ -76,15 +84,39 @@ impl Console {
         Ok(ring.map(|ring| self.adopt(ring)))
     }
 
-    /// From now on this is the ring.
+    /// This is the ring of this command.
     pub(crate) fn adopt(&self, ring: Ring) -> Ring {
         self.ring.get_or_init(|| ring).clone()
+    }
+
+    /// From now on this command's ring is the one to be remembered, whatever was before.
+    pub(crate) fn settle_here(&self) {
+        self.settles.set(true);
+    }
+
+    /// Says whom the command waits for, each once, as long as it takes.
+    pub(crate) async fn say_who_is_waited_for(&self) -> Infallible {
+        let mut said: Vec<String> = vec![];
+        loop {
+            actix_rt::time::sleep(GLANCE).await;
+            let Some(ring) = self.ring.get() else { continue };
+            for address in ring.waited_for().await.into_keys() {
+                if !said.contains(&address) {
+                    self.say(format_args!("{address} does not answer; it is waited for"));
+                    said.push(address);
+                }
+            }
+        }
     }
 
     /// A way to a ring that keeps to the settings.
     pub(crate) fn builder(&self) -> Result<Builder, Fail> {
         let counters = std::sync::Arc::clone(&self.counters);
-        let builder = Ring::builder().timeout(self.settings.timeout.value).counted(counters);
+        let timeout = &self.settings.timeout;
+        let mut builder = Ring::builder().timeout(timeout.value).counted(counters);
+        if timeout.origin != Origin::BuiltIn {
+            builder = builder.stall(timeout.value);
+        }
         match &self.settings.token_file.value {
             Some(path) => Ok(builder.token(token(path)?)),
             None => Ok(builder),
@@ -98,18 +130,28 @@ impl Console {
         named.iter().any(|address| known.contains(address)).then_some(memory)
     }
 
-    /// Writes down the arcs that were seen.
+    /// Writes down the arcs that were seen. Whoever names another ring for once does not lose the one that is remembered.
     pub(crate) async fn remember(&self) {
         let (Some(ring), Some(path)) = (self.ring.get(), &self.settings.memory) else { return };
         let Some(seen) = Memory::of(ring.arcs().await) else { return };
         let before = self.memory.as_ref();
         let was_used = matches!(self.settings.ring.origin, Origin::Memory(_));
-        if let Some(before) = before.filter(|before| was_used && before.ring() != seen.ring()) {
-            self.say(format!(
-                "The ring {} used last is no more; this was ring {}.",
-                before.ring(),
-                seen.ring()
-            ));
+        if let Some(before) = before.filter(|before| before.ring() != seen.ring()) {
+            if self.settles.get() {
+                self.say(format_args!(
+                    "From now on ring {} is the one that is used; before, it was ring {}.",
+                    seen.ring(),
+                    before.ring()
+                ));
+            } else if was_used {
+                self.say(format_args!(
+                    "The ring {} used last is no more; this was ring {}.",
+                    before.ring(),
+                    seen.ring()
+                ));
+            } else {
+                return;
+            }
         }
         if before != Some(&seen)
             && let Err(why) = seen.write(path)

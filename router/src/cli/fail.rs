@@ -125,8 +125,18 @@ fn next_after(trouble: &Trouble) -> Option<String> {
     }
 }
 
+/// How to see what a key holds now.
+fn look(key: &minor_protocol::Key) -> String {
+    format!("See what is there: sdht get {}.", super::quoted(key.to_string()))
+}
+
 fn next_without(no_ring: &NoRing) -> Option<String> {
     match no_ring {
+        NoRing::NobodyAnswers { last, .. } if last.contains("not an answer") => Some(
+            "What listens there is no storage ('sdht serve' is none): name one of the ring, --ring HOST:PORT, or start one \
+             ('minor-storage -p 8000')."
+                .into(),
+        ),
         NoRing::NobodyAnswers { .. } | NoRing::NobodyKnown => Some(START_OR_NAME.into()),
         NoRing::NotAllowed { .. } => Some(GIVE_TOKEN.into()),
         NoRing::Gap { .. } => Some(SEE_STATUS.into()),
@@ -156,8 +166,15 @@ impl From<NotSet> for Fail {
             NotSet::NoKey(_) => (Code::Usage, None),
             NotSet::NotMet { .. } => (Code::NotMet, None),
             NotSet::Reserved { .. } => (Code::Usage, None),
+            NotSet::NotDone { key, why: why @ Trouble::Contention { .. } } => (
+                Code::from(why),
+                Some(format!(
+                    "{}; then say it again, or give it longer: --timeout.",
+                    look(key).trim_end_matches('.')
+                )),
+            ),
             NotSet::NotDone { why, .. } => (Code::from(why), next_after(why)),
-            NotSet::Unknown { .. } => (Code::Unknown, None),
+            NotSet::Unknown { key, .. } => (Code::Unknown, Some(look(key))),
             _ => (Code::Other, None),
         };
         Self { code, what: why.to_string(), next }
@@ -198,6 +215,12 @@ impl From<NotMoved> for Fail {
             ),
             NotMoved::Alive { ref address } => {
                 let next = format!("Let it hand over what it keeps: sdht remove {address}");
+                Self::new(Code::NotMet, what).next(next)
+            }
+            NotMoved::Replaced { ref address } => {
+                let next = format!(
+                    "Let the old one go, then bring in the new one: sdht remove {address} --dead, then sdht join {address}"
+                );
                 Self::new(Code::NotMet, what).next(next)
             }
             NotMoved::Unknown { .. } => {

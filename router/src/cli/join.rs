@@ -57,7 +57,7 @@ fn place(text: &str) -> Result<Place, String> {
 impl Join {
     /// This storage, and nothing else that could be said.
     pub(crate) fn of(address: &str) -> Self {
-        let care = Care { yes: false, plan: false };
+        let care = Care { yes: false, plan: false, max_rate: None };
         Self { addresses: vec![address.to_owned()], copies: 3, at: None, discard: false, care }
     }
 
@@ -66,6 +66,10 @@ impl Join {
             return Err(Fail::usage("--at POSITION is for one storage at a time"));
         }
         let Some(ring) = self.ring(console).await? else { return Ok(()) };
+        let ring = self.care.heed(ring).await;
+        if !self.care.plan {
+            console.settle_here();
+        }
         let plain = if self.discard { PlainRecords::Discard } else { PlainRecords::Refuse };
         for address in &self.addresses {
             let at = self.at.map(|at| match at {

@@ -75,7 +75,8 @@ Exit codes: 0 ok, 1 other, 2 usage, 3 not found, 4 precondition failed, 5 no maj
 #[derive(Args, Debug, Default)]
 #[command(next_help_heading = "With every verb")]
 pub(crate) struct Options {
-    /// Storages of the ring; one that answers is enough. [env: SDHT_RING] [default: the ring used last, else 127.0.0.1:8000]
+    /// Storages of the ring; one that answers is enough. The ring that is remembered stays so: 'sdht join' and 'sdht lab'
+    /// are what changes it. [env: SDHT_RING] [default: the ring used last, else 127.0.0.1:8000]
     #[arg(long, global = true, value_name = "HOST:PORT[,...]", value_parser = settings::addresses)]
     ring: Option<settings::Addresses>,
 
@@ -83,7 +84,8 @@ pub(crate) struct Options {
     #[arg(long, global = true, value_name = "FILE")]
     token_file: Option<std::path::PathBuf>,
 
-    /// How long one operation is tried, as 10s, 500ms or 2m. [env: SDHT_TIMEOUT] [default: 10s]
+    /// How long one operation is tried, as 10s, 500ms or 2m; and how long a change of the ring, however long it takes, goes
+    /// without getting any further. [env: SDHT_TIMEOUT] [default: 10s, and 30s for a change of the ring]
     #[arg(long, global = true, value_name = "TIME", value_parser = settings::duration)]
     timeout: Option<std::time::Duration>,
 
@@ -110,6 +112,24 @@ pub(crate) struct Care {
     /// Say what would move, in keys and bytes, and stop.
     #[arg(long)]
     pub(crate) plan: bool,
+
+    /// Move no more than this in a second, as 10MiB, 500k or 2000000, so that others are not in the way.
+    #[arg(long, value_name = "BYTES", value_parser = settings::bytes)]
+    pub(crate) max_rate: Option<u64>,
+}
+
+impl Care {
+    /// The ring, which moves no faster than was said.
+    async fn ring(&self, console: &Console) -> Result<sdht::Ring, Fail> {
+        Ok(self.heed(console.ring().await?).await)
+    }
+
+    async fn heed(&self, ring: sdht::Ring) -> sdht::Ring {
+        if let Some(rate) = self.max_rate {
+            ring.set_max_rate(rate).await;
+        }
+        ring
+    }
 }
 
 #[derive(Debug, Subcommand)]
@@ -188,7 +208,7 @@ impl Verb {
 
     /// What to know when it was stopped by Ctrl-C.
     fn stopped(&self) -> Option<String> {
-        let again = std::env::args().skip(1).map(quoted).collect::<Vec<_>>().join(" ");
+        let again = as_typed();
         match self {
             Self::Join(_)
             | Self::Remove(_)
@@ -208,6 +228,12 @@ impl Verb {
             _ => None,
         }
     }
+}
+
+/// The line that was typed, to be typed again.
+fn as_typed() -> String {
+    let words = std::env::args().skip(1).map(quoted);
+    words.collect::<Vec<_>>().join(" ")
 }
 
 /// As a shell wants it.
@@ -248,8 +274,11 @@ fn in_a_runtime(verb: &Verb, console: &Console) -> Ended {
             return verb.run(console).await;
         }
         let (work, stop) = (pin!(verb.run(console)), pin!(actix_rt::signal::ctrl_c()));
+        let saying = pin!(console.say_who_is_waited_for());
+        let work = pin!(select(work, saying));
         let ended = match select(work, stop).await {
-            Either::Left((ended, _)) => ended,
+            Either::Left((Either::Left((ended, _)), _)) => ended,
+            Either::Left((Either::Right((never, _)), _)) => match never {},
             Either::Right(_) => {
                 let (code, what) = (Code::Interrupted, "interrupted".into());
                 Err(Fail { code, what, next: verb.stopped() })

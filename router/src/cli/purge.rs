@@ -23,7 +23,7 @@ pub(crate) struct Purge {
 
 impl Purge {
     pub(crate) async fn run(&self, console: &Console) -> Ended {
-        let ring = console.ring().await?;
+        let ring = self.care.ring(console).await?;
         if self.care.plan {
             return preview::show(console, &ring, Wanted::Repair).await;
         }

@@ -7,7 +7,7 @@ use super::{
     preview, progress, settings,
 };
 use clap::Args;
-use sdht::{Loss, Ring, StorageId, Wanted};
+use sdht::{Loss, NotMoved, Ring, StorageId, Wanted};
 use serde_json::json;
 
 /// Hand everything a storage keeps to its neighbours, verified, and let it go. It serves meanwhile.
@@ -42,17 +42,19 @@ pub(crate) struct Remove {
 struct Leaver {
     storage: StorageId,
     answers: bool,
+    /// Another storage answers at its address.
+    is_replaced: bool,
     is_last: bool,
 }
 
 impl Remove {
     pub(crate) async fn run(&self, console: &Console) -> Ended {
-        let ring = console.ring().await?;
+        let ring = self.care.ring(console).await?;
         if self.dead && !self.care.plan {
             return self.let_go_of_the_dead(console, &ring).await;
         }
         for address in &self.addresses {
-            let Leaver { storage, answers, is_last } = leaver(&ring, address).await?;
+            let Leaver { storage, answers, is_replaced, is_last } = leaver(&ring, address).await?;
             if is_last {
                 return self.the_last(console, &ring, address).await;
             }
@@ -66,6 +68,9 @@ impl Remove {
             if self.care.plan {
                 preview::show(console, &ring, Wanted::Leave(storage)).await?;
                 continue;
+            }
+            if is_replaced {
+                return Err(Fail::from(NotMoved::Replaced { address: address.clone() }));
             }
             if !answers {
                 return Err(Fail::other(format!("{address} does not answer")).next(format!(
@@ -124,7 +129,7 @@ impl Remove {
             return console.object(json!({ "destroyed": address, "keys": deleted }));
         }
         console.print(format_args!(
-            "{deleted} keys were deleted; {address} keeps an empty ring, and may be stopped for good"
+            "{deleted} keys were deleted; {address} keeps an empty ring of one, and may be stopped for good"
         ))
     }
 }
@@ -138,10 +143,12 @@ async fn leaver(ring: &Ring, address: &str) -> Result<Leaver, Fail> {
             .next("'sdht status' shows who is."));
     };
     let storage = member.storage;
-    let hellos = walked.hops.iter().filter_map(|hop| hop.hello.as_ref());
+    let hellos = || walked.hops.iter().filter_map(|hop| hop.hello.as_ref());
+    let answers = hellos().any(|hello| hello.member.storage == storage);
     Ok(Leaver {
         storage,
-        answers: hellos.into_iter().any(|hello| hello.member.storage == storage),
+        answers,
+        is_replaced: !answers && hellos().any(|hello| hello.member.address == address),
         is_last: members().all(|member| member.storage == storage),
     })
 }

@@ -216,6 +216,25 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     Duration::try_from(exact).ok().filter(|time| !time.is_zero()).ok_or_else(why)
 }
 
+/// Bytes as people write them: `10MiB`, `500k`, `2000000`.
+pub(crate) fn bytes(text: &str) -> Result<u64, String> {
+    let why = || "bytes read as 2000000, 500k, 10MB or 10MiB".to_owned();
+    let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(end);
+    let factor: u64 = match unit.trim().to_ascii_lowercase().trim_end_matches('b') {
+        "" => 1,
+        "k" => 1_000,
+        "m" => 1_000_000,
+        "g" => 1_000_000_000,
+        "ki" => 1 << 10,
+        "mi" => 1 << 20,
+        "gi" => 1 << 30,
+        _ => return Err(why()),
+    };
+    let number = number.parse::<u64>().ok().and_then(|number| number.checked_mul(factor));
+    number.filter(|bytes| *bytes > 0).ok_or_else(why)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -229,6 +248,22 @@ mod tests {
         }
         for text in ["", "0", "-5s", "soon", "10x", "1month"] {
             assert!(duration(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn bytes_are_read_as_people_write_them() {
+        for (text, number) in [
+            ("1", 1),
+            ("500k", 500_000),
+            ("10MB", 10_000_000),
+            ("10 MiB", 10 << 20),
+            ("2g", 2_000_000_000),
+        ] {
+            assert_eq!(bytes(text), Ok(number), "{text}");
+        }
+        for text in ["", "0", "-1", "k", "1x", "99999999999G"] {
+            assert!(bytes(text).is_err(), "{text}");
         }
     }
 

@@ -72,14 +72,26 @@ impl Status {
 pub(crate) struct Seen {
     pub(crate) arcs: Vec<RingArc>,
     pub(crate) state: State,
+    /// The part of the ring of which the copies differ, though nobody is writing there.
+    pub(crate) unlike: f64,
 }
 
 /// Asks everybody.
 pub(crate) async fn survey(ring: &Ring) -> Result<Seen, Fail> {
     let Walked { hops, arcs } = ring.survey().await?;
     let hellos: Vec<Hello> = hops.into_iter().filter_map(|hop| hop.hello).collect();
-    let state = verdict::judge(&arcs, &hellos);
-    Ok(Seen { arcs, state })
+    let mut state = verdict::judge(&arcs, &hellos);
+    let unlike = ring.unlike(&arcs).await.iter().map(|arc| arc.span.share()).sum();
+    if unlike > 0.0 && !state.is_degraded {
+        state.is_degraded = true;
+        state.sentence = format!(
+            "Everything is served, and {}; but the copies of {:.0} % of the ring are not alike, as after a storage was away: \
+             'sdht repair' makes them so.",
+            verdict::advice(&state.storages),
+            (100.0 * f64::max(unlike, 0.01)),
+        );
+    }
+    Ok(Seen { arcs, state, unlike })
 }
 
 impl Seen {
@@ -111,7 +123,7 @@ impl Seen {
             table::of(&["storage", "state", "arc %", "keys", "bytes", "copies", "may stop"]);
         table::numbers(&mut table, &[2, 3, 4, 5]);
         for storage in &self.state.storages {
-            let Own { share, copies: kept, wanted } = storage.own(&self.arcs);
+            let Own { share, copies: kept, wanted } = storage.own(&self.arcs, &self.state.storages);
             let held = storage.held();
             table.add_row(vec![
                 storage.member.address.clone(),
@@ -128,7 +140,7 @@ impl Seen {
 
     pub(crate) fn to_json(&self) -> Value {
         let storages = self.state.storages.iter().map(|storage| {
-            let Own { share, copies: kept, wanted } = storage.own(&self.arcs);
+            let Own { share, copies: kept, wanted } = storage.own(&self.arcs, &self.state.storages);
             let held = storage.held();
             json!({
                 "address": storage.member.address,
@@ -157,6 +169,7 @@ impl Seen {
             "ring": self.ring(),
             "copies": self.copies(),
             "degraded": self.state.is_degraded,
+            "unlike": self.unlike,
             "verdict": self.state.sentence,
             "storages": storages.collect::<Vec<_>>(),
             "arcs": arcs.collect::<Vec<_>>(),

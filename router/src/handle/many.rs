@@ -2,13 +2,17 @@
 //! outcome of its own.
 
 use super::{Ended, Ring, values};
-use crate::error::{NotGot, NotSet, Trouble};
-use minor_protocol::{Expect, Key, Operation, Stamp};
+use crate::{
+    error::{NotGot, NotSet, Trouble},
+    object::Manifest,
+};
+use minor_protocol::{Expect, Key, Operation, Stamp, Wish, key::NoKey, limits};
 use serde::{Serialize, de::DeserializeOwned};
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 impl Ring {
-    /// Sets many values. The outcomes are in the order of the pairs.
+    /// Sets many values. The outcomes are in the order of the pairs. Values that are too long for one record are put as large
+    /// objects, after all others.
     pub fn set_many<K: AsRef<str>, V: Serialize>(
         &self,
         pairs: impl IntoIterator<Item = (K, V)>,
@@ -16,11 +20,21 @@ impl Ring {
         let wishes = pairs.into_iter().map(|(key, value)| {
             let key = Key::new(key.as_ref())?;
             let wish = values::written(&key, &value)?;
-            let operation = Operation { expect: Expect::Anything, wish };
-            values::check(&key, &operation)?;
-            Ok((key, operation))
+            Ok((key, wish))
         });
-        let (wishes, refused) = sorted(wishes);
+        let wishes = wishes.map(|wish: Result<_, NotSet>| {
+            let (key, wish) = wish?;
+            if key.is_reserved() {
+                return Err(Unfit::No(NoKey::Reserved.into()));
+            }
+            match wish {
+                Wish::Set { value, .. } if value.len() > limits::VALUE_BYTES => {
+                    Err(Unfit::Long(key, value))
+                }
+                wish => Ok((key, Operation { expect: Expect::Anything, wish })),
+            }
+        });
+        let (wishes, unfit) = sorted(wishes);
         let ring = self.clone();
         async move {
             let keys: Vec<Key> = wishes.iter().map(|(key, _)| key.clone()).collect();
@@ -35,11 +49,21 @@ impl Ring {
                     keys.into_iter().map(lost).collect()
                 }
             };
+            let mut refused = Vec::with_capacity(unfit.len());
+            for (place, unfit) in unfit {
+                refused.push((
+                    place,
+                    match unfit {
+                        Unfit::No(why) => Err(why),
+                        Unfit::Long(key, value) => ring.put_long(key, value).await,
+                    },
+                ));
+            }
             together(ended, refused)
         }
     }
 
-    /// Gets many values. The outcomes are in the order of the keys.
+    /// Gets many values, large objects among them. The outcomes are in the order of the keys.
     pub fn get_many<K: AsRef<str>, V: DeserializeOwned>(
         &self,
         keys: impl IntoIterator<Item = K>,
@@ -52,11 +76,25 @@ impl Ring {
             let read = ring.run(|router| async move { router.get_many(&asked).await }).await;
             let ended = match read {
                 Ok(read) => {
-                    let value = |(state, key): (Result<Option<_>, _>, &Key)| match state? {
-                        Some(state) => values::value_of(key, state).map(Some),
-                        None => Ok(None),
+                    let mut long = BTreeMap::new();
+                    for (n, state) in read.iter().enumerate() {
+                        if let Ok(Some(state)) = state
+                            && Manifest::of(state).is_some()
+                        {
+                            long.insert(n, ring.get_bytes(keys[n].as_str()).await);
+                        }
+                    }
+                    let value = |(n, state): (usize, Result<Option<_>, _>)| {
+                        let key = &keys[n];
+                        match (long.remove(&n), state?) {
+                            (Some(found), _) => found?
+                                .map(|found| values::typed(key, found.content_type, &found.bytes))
+                                .transpose(),
+                            (None, Some(state)) => values::value_of(key, state).map(Some),
+                            (None, None) => Ok(None),
+                        }
                     };
-                    read.into_iter().zip(keys.iter()).map(value).collect()
+                    read.into_iter().enumerate().map(value).collect()
                 }
                 Err(Ended) => {
                     let lost =
@@ -64,8 +102,23 @@ impl Ring {
                     keys.iter().map(lost).collect()
                 }
             };
-            together(ended, refused)
+            let refused = refused.into_iter().map(|(place, why)| (place, Err(why)));
+            together(ended, refused.collect())
         }
+    }
+}
+
+/// What does not travel with the others.
+enum Unfit {
+    /// It is set by nobody.
+    No(NotSet),
+    /// It goes its own way.
+    Long(Key, Vec<u8>),
+}
+
+impl From<NotSet> for Unfit {
+    fn from(why: NotSet) -> Self {
+        Self::No(why)
     }
 }
 
@@ -82,14 +135,17 @@ fn sorted<A, E>(all: impl Iterator<Item = Result<A, E>>) -> (Vec<A>, Vec<(usize,
 }
 
 /// All outcomes in their order.
-fn together<A, E>(ended: Vec<Result<A, E>>, refused: Vec<(usize, E)>) -> Vec<Result<A, E>> {
+fn together<A, E>(
+    ended: Vec<Result<A, E>>,
+    refused: Vec<(usize, Result<A, E>)>,
+) -> Vec<Result<A, E>> {
     if refused.is_empty() {
         return ended;
     }
     let (mut ended, mut refused) = (ended.into_iter(), refused.into_iter().peekable());
     let count = ended.len() + refused.len();
     let next = |place| match refused.next_if(|(refused, _)| *refused == place) {
-        Some((_, why)) => Some(Err(why)),
+        Some((_, other)) => Some(other),
         None => ended.next(),
     };
     (0..count).map_while(next).collect()
@@ -103,6 +159,7 @@ mod tests {
     fn what_was_refused_keeps_its_place() {
         for all in [vec![], vec![Err('a')], vec![Ok(1), Err('a'), Err('b'), Ok(2)], vec![Ok(1)]] {
             let (good, refused) = sorted(all.clone().into_iter());
+            let refused = refused.into_iter().map(|(place, why)| (place, Err(why))).collect();
             assert_eq!(together(good.into_iter().map(Ok).collect(), refused), all);
         }
     }

@@ -11,7 +11,7 @@ use futures_util::{
     FutureExt,
     future::{LocalBoxFuture, select},
 };
-use minor_protocol::{Position, StorageId, message::PlainRecords};
+use minor_protocol::{Position, RingArc, StorageId, message::PlainRecords};
 use std::{
     pin::Pin,
     task::{Context, Poll},
@@ -118,6 +118,21 @@ impl Ring {
     pub async fn load(&self) -> Result<Load, NotMoved> {
         let load = self.run(|router| async move { router.load().await }).await;
         load.unwrap_or(Err(NotMoved::Ended))
+    }
+
+    /// Those of these arcs whose copies are not alike, though nobody is writing there at this time: [`repair`](Self::repair)
+    /// makes them so. Only those that answer are compared.
+    pub async fn unlike(&self, arcs: &[RingArc]) -> Vec<RingArc> {
+        let arcs = arcs.to_vec();
+        let unlike = self.run(move |router| async move { router.unlike(&arcs).await }).await;
+        unlike.unwrap_or_default()
+    }
+
+    /// From now on it moves at most so many bytes of data in a second while the ring changes.
+    pub async fn set_max_rate(&self, bytes_per_s: u64) {
+        let set = self.run(move |router| async move { router.set_max_rate(bytes_per_s) });
+        // If the router has ended, nothing moves.
+        let _ = set.await;
     }
 
     /// What a change of the ring would move, in keys and bytes, and to whom. Nothing is moved.

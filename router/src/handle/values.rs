@@ -123,9 +123,7 @@ impl Ring {
 
     async fn keep(&self, key: Key, bytes: Vec<u8>, options: PutOptions) -> Result<Stamp, NotSet> {
         if bytes.len() > limits::VALUE_BYTES {
-            let mut upload = self.upload(key, &options)?;
-            upload.write(&bytes).await;
-            return upload.finish().await;
+            return self.keep_long(key, bytes, &options).await;
         }
         put::check(&key, &options.content_type)?;
         let name = key.clone();
@@ -139,6 +137,22 @@ impl Ring {
             Ok(changed) => stamp(name, changed?),
             Err(_) => Err(NotSet::Unknown { key: name, why: Trouble::Ended }),
         }
+    }
+
+    async fn keep_long(
+        &self,
+        key: Key,
+        bytes: Vec<u8>,
+        options: &PutOptions,
+    ) -> Result<Stamp, NotSet> {
+        let mut upload = self.upload(key, options)?;
+        upload.write(&bytes).await;
+        upload.finish().await
+    }
+
+    /// Sets a typed value that is too long for a record.
+    pub(super) async fn put_long(&self, key: Key, cbor: Vec<u8>) -> Result<Stamp, NotSet> {
+        self.keep_long(key, cbor, &PutOptions::new().content_type(CBOR)).await
     }
 
     async fn value(&self, key: Key) -> Result<Option<Value>, NotGot> {
@@ -206,13 +220,17 @@ pub(super) fn stamp(key: Key, changed: Changed) -> Result<Stamp, NotSet> {
     }
 }
 
-/// The value of this type that a record holds; of a large object, that is none.
+/// The value of this type that a record holds.
 pub(super) fn value_of<V: DeserializeOwned>(key: &Key, state: State) -> Result<V, NotGot> {
     let content_type = state.header.content.map(|content| content.content_type).unwrap_or_default();
     typed(key, content_type, &state.value)
 }
 
-fn typed<V: DeserializeOwned>(key: &Key, content_type: String, bytes: &[u8]) -> Result<V, NotGot> {
+pub(super) fn typed<V: DeserializeOwned>(
+    key: &Key,
+    content_type: String,
+    bytes: &[u8],
+) -> Result<V, NotGot> {
     let another = |why| {
         let (key, content_type) = (key.clone(), content_type.clone());
         NotGot::AnotherType { key, content_type, why }

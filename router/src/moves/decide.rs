@@ -6,6 +6,7 @@ use crate::{
     router::Router,
     tally::{Tally, Verdict},
     transport::{Transport, lines::Heard},
+    tries::said_no,
 };
 use futures_util::StreamExt;
 use minor_protocol::{Decree, Member, Refusal, Reply, Request, RingArc, StorageId};
@@ -131,7 +132,7 @@ pub(crate) fn note(last: &mut String, arc: &RingArc, from: StorageId, heard: &He
     let address = arc.member(from).map_or("a newcomer", |m| m.address.as_str());
     match heard {
         Ok(Ok(_)) => {}
-        Ok(Err(refusal)) => *last = format!("{address}: {refusal}"),
+        Ok(Err(refusal)) => *last = said_no(address, from, refusal),
         Err(silence) => *last = format!("{address}: {silence}"),
     }
 }

@@ -12,9 +12,10 @@ use crate::{
     ring::RingMap,
     router::Router,
     transport::Transport,
-    walk::{Hop, NoRing},
+    walk::{Hop, NoRing, Walked},
 };
 use minor_protocol::{Member, Reply, Request, Restart, RingArc, Span, StorageId};
+use tokio::time::Instant;
 
 /// Whether data may be given up with storages that never come back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,6 +93,31 @@ impl<T: Transport> Router<T> {
         self.reach(without, tell).await
     }
 
+    /// Before anything is changed: every arc can be voted on. Whoever was only away for a moment is waited for.
+    pub(super) async fn heed_majorities(&self) -> Result<(), NotMoved> {
+        let begun = Instant::now();
+        for tries in 0.. {
+            let why = match self.survey().await {
+                Ok(Walked { hops, arcs }) => {
+                    let mute: Vec<Mute> =
+                        arcs.iter().filter_map(|arc| without_majority(arc, &hops)).collect();
+                    if mute.is_empty() {
+                        return Ok(());
+                    }
+                    NotMoved::NoMajority(mute)
+                }
+                Err(no_ring) if no_ring.is_for_good() => return Err(no_ring.into()),
+                Err(no_ring) => no_ring.into(),
+            };
+            let patience = self.core.patience;
+            if begun.elapsed().as_millis() >= patience.operation_ms.min(patience.step_ms).into() {
+                return Err(why);
+            }
+            self.pause(tries).await;
+        }
+        unreachable!("it is tried until it is given up")
+    }
+
     /// Begins one arc again with those of its members that are left, or else with the next storage clockwise.
     async fn restart(
         &self,
@@ -159,7 +185,18 @@ fn as_remembered(hops: &[Hop]) -> Result<Vec<RingArc>, NotMoved> {
     Err(NoRing::Gap { gap: ring.gap().unwrap_or_default(), asked: hops.len(), last }.into())
 }
 
-/// Whether too few members answer for an arc, and who does not.
+/// Whether too few members of an arc answer at all, and who does not.
+fn without_majority(arc: &RingArc, hops: &[Hop]) -> Option<Mute> {
+    let answers = |member: &&Member| {
+        let mut told = hops.iter().filter_map(|hop| hop.hello.as_ref());
+        told.any(|hello| hello.member.storage == member.storage)
+    };
+    let silent: Vec<Member> = arc.members.iter().filter(|m| !answers(m)).cloned().collect();
+    let heard = arc.members.len() - silent.len();
+    (heard < arc.majority()).then(|| Mute { arc: arc.clone(), silent })
+}
+
+/// Whether too few members answer for an arc as it is, and who does not.
 fn mute(arc: &RingArc, hops: &[Hop]) -> Option<Mute> {
     let answers = |member: &&Member| {
         hops.iter().filter_map(|hop| hop.hello.as_ref()).any(|hello| {

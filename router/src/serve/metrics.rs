@@ -223,7 +223,7 @@ mod tests {
 
     #[test]
     fn a_quantile_lies_in_its_bucket_and_grows_with_its_part() {
-        let metrics = Metrics::new(&InFlight::default());
+        let metrics = Metrics::new(&InFlight::default(), &Arc::default());
         assert_eq!(metrics.so_far().quantile_us(0.5), None);
         for us in [100, 200, 300, 4_000] {
             metrics.count(0, StatusCode::OK, Duration::from_micros(us));

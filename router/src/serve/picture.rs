@@ -183,7 +183,7 @@ impl Picture {
         let numbers: BTreeMap<StorageId, usize> =
             state.storages.iter().enumerate().map(|(n, s)| (s.member.storage, n)).collect();
         let storages = state.storages.iter().map(|storage| {
-            let (own, held) = (storage.own(arcs), storage.held());
+            let (own, held) = (storage.own(arcs, &state.storages), storage.held());
             Storage {
                 id: storage.member.storage,
                 address: storage.member.address.clone(),

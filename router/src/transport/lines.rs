@@ -6,16 +6,19 @@
 use super::{
     Silence, Transport,
     inbox::{Inbox, Tell},
+    silences::Silences,
 };
+use futures_util::future::{Either, select};
 use minor_protocol::{
     Answer, Answers, Ask, Member, Refusal, Request, RingId, StorageId, limits, message::Proposed,
 };
 use std::{
     cell::{Cell, RefCell},
     collections::{BTreeMap, VecDeque},
+    pin::pin,
     rc::Rc,
 };
-use tokio::time::{Duration, Instant};
+use tokio::time::{Duration, Instant, sleep_until, timeout};
 
 /// An answer of yes or no, or none.
 pub type Heard = Result<Answer, Silence>;
@@ -44,6 +47,7 @@ pub struct Lines<T> {
     lines: RefCell<BTreeMap<StorageId, Line>>,
     /// Whether any storage has answered as one of the ring.
     answered: Cell<bool>,
+    silences: RefCell<Silences>,
 }
 
 #[derive(Default)]
@@ -56,6 +60,8 @@ struct Line {
     /// How long an ask lately took, in the mean.
     us: u64,
     doubted_until: Option<Instant>,
+    /// When anything came from it the last time.
+    heard_at: Option<Instant>,
 }
 
 struct Waiting {
@@ -65,13 +71,14 @@ struct Waiting {
 }
 
 impl<T: Transport> Lines<T> {
-    /// Lines over this transport.
-    pub fn new(transport: T) -> Rc<Self> {
+    /// Lines over this transport, on which nobody is waited for longer than this while nothing comes from him.
+    pub fn new(transport: T, patience: Duration) -> Rc<Self> {
         Rc::new(Self {
             transport,
             ring: RefCell::default(),
             lines: RefCell::default(),
             answered: Cell::default(),
+            silences: RefCell::new(Silences::within(patience)),
         })
     }
 
@@ -100,15 +107,46 @@ impl<T: Transport> Lines<T> {
         self.answered.set(true);
     }
 
-    /// Says one thing to a storage. Dropping the future does not take it back.
+    /// Says one thing to a storage, and waits for the answer as long as anything comes from it. Dropping the future does not
+    /// take it back.
     pub fn say(
         self: &Rc<Self>,
         to: &Member,
         request: Request,
     ) -> impl Future<Output = Heard> + use<T> {
-        let inbox = Inbox::default();
+        let (inbox, asked) = (Inbox::default(), Instant::now());
         self.say_into(&inbox, 0, to, request);
-        inbox.only()
+        let (lines, to) = (Rc::clone(self), to.storage);
+        async move {
+            match select(pin!(inbox.only()), pin!(lines.until_given_up(to, asked))).await {
+                Either::Left((heard, _)) => heard,
+                Either::Right((silence, _)) => Err(silence),
+            }
+        }
+    }
+
+    /// Ends when nothing has come from a storage for as long as anybody waits for it, counted from `asked` at the earliest.
+    pub async fn until_given_up(&self, storage: StorageId, asked: Instant) -> Silence {
+        loop {
+            let (address, heard_at) = match self.lines.borrow().get(&storage) {
+                Some(line) => (line.address.clone(), line.heard_at),
+                None => (String::new(), None),
+            };
+            let now = Instant::now();
+            let wait = self.silences.borrow().wait(&address, now);
+            let due = heard_at.map_or(asked, |heard_at| heard_at.max(asked)) + wait;
+            if now >= due {
+                self.silences.borrow_mut().heard_nothing(&address, wait, now);
+                self.doubt(storage);
+                return too_late(wait);
+            }
+            sleep_until(due).await;
+        }
+    }
+
+    /// Who has been waited for so long that somebody may want to know.
+    pub fn waited_for(&self) -> BTreeMap<String, Duration> {
+        self.silences.borrow().waited_for(Instant::now())
     }
 
     /// Says one thing to a storage; its answer comes into this inbox, under this number.
@@ -151,7 +189,27 @@ impl<T: Transport> Lines<T> {
 
     /// Asks whoever is at an address something by itself, without a line: before it is known who that is.
     pub async fn ask_stranger(&self, address: &str, ask: Ask) -> Result<Answers, Silence> {
-        self.transport.ask(address, ask).await
+        let wait = self.silences.borrow().wait(address, Instant::now());
+        match timeout(wait, self.ask(address, ask)).await {
+            Ok(heard) => heard,
+            Err(_) => {
+                self.silences.borrow_mut().heard_nothing(address, wait, Instant::now());
+                Err(too_late(wait))
+            }
+        }
+    }
+
+    /// Asks, and has it known who is waited for.
+    async fn ask(&self, address: &str, ask: Ask) -> Result<Answers, Silence> {
+        let number = self.silences.borrow_mut().asks(address, Instant::now());
+        let mut under_way = UnderWay { silences: &self.silences, number, was_answered: false };
+        let heard = self.transport.ask(address, ask).await;
+        under_way.was_answered = heard.is_ok();
+        if let Err(Silence::TooLate(_)) = &heard {
+            // The way there has waited as long as it ever does.
+            self.silences.borrow_mut().heard_nothing(address, Duration::MAX, Instant::now());
+        }
+        heard
     }
 
     /// How often a storage was started, as far as was heard.
@@ -173,7 +231,7 @@ impl<T: Transport> Lines<T> {
         loop {
             let Some((address, ask, tells)) = self.gather(storage) else { return };
             let (count, begun) = (ask.requests.len(), Instant::now());
-            let heard = self.transport.ask(&address, ask).await;
+            let heard = self.ask(&address, ask).await;
             let heard = match heard {
                 Ok(answers) if answers.answers.len() != count => Err(Silence::Garbled(format!(
                     "{} answers to {count} requests",
@@ -206,16 +264,19 @@ impl<T: Transport> Lines<T> {
         if let Some(line) = self.lines.borrow_mut().get_mut(&storage) {
             let took = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
             line.us = (7 * line.us + took) / 8;
+            line.heard_at = Some(Instant::now());
         }
     }
 
     fn gather(&self, storage: StorageId) -> Option<(String, Ask, Vec<Tell>)> {
         let mut lines = self.lines.borrow_mut();
         let line = lines.get_mut(&storage)?;
-        let (mut requests, mut tells, mut bytes) = (vec![], vec![], 0);
+        let (mut requests, mut tells, mut bytes, mut long) = (vec![], vec![], 0, 0);
         while let Some(next) = line.waiting.front() {
-            let fits =
-                requests.len() < limits::ASK_REQUESTS && bytes + next.bytes <= limits::ASK_BYTES;
+            long += usize::from(next.request.is_long());
+            let fits = requests.len() < limits::ASK_REQUESTS
+                && bytes + next.bytes <= limits::ASK_BYTES
+                && long <= limits::ASK_LONG;
             if !fits && !requests.is_empty() {
                 break;
             }
@@ -236,6 +297,23 @@ impl<T: Transport> Lines<T> {
         };
         Some((line.address.clone(), ask, tells))
     }
+}
+
+/// An ask on its way: however it ends, nobody is waited for after it.
+struct UnderWay<'a> {
+    silences: &'a RefCell<Silences>,
+    number: u64,
+    was_answered: bool,
+}
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        self.silences.borrow_mut().ended(self.number, self.was_answered);
+    }
+}
+
+fn too_late(waited: Duration) -> Silence {
+    Silence::TooLate(u64::try_from(waited.as_millis()).unwrap_or(u64::MAX))
 }
 
 /// About how many bytes a request takes on the wire.

@@ -5,6 +5,7 @@
 pub mod http;
 mod inbox;
 pub mod lines;
+mod silences;
 
 pub use inbox::Inbox;
 

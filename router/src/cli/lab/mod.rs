@@ -85,13 +85,13 @@ struct Up {
     #[arg(long, value_name = "ITEMS")]
     load: Option<u64>,
 
-    /// How many copies a new ring keeps of everything.
-    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u8).range(1..=7))]
-    copies: u8,
+    /// How many copies a new ring keeps of everything. [default: 3]
+    #[arg(long, value_parser = clap::value_parser!(u8).range(1..=7))]
+    copies: Option<u8>,
 
-    /// Where to begin looking for free ports.
-    #[arg(long, default_value_t = 8_000, value_parser = clap::value_parser!(u16).range(1..))]
-    port: u16,
+    /// Where to begin looking for free ports. [default: 8000]
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
+    port: Option<u16>,
 
     /// Flags for each storage of a new lab.
     #[arg(last = true, value_name = "FLAGS")]
@@ -131,6 +131,10 @@ pub(crate) struct AddMany {
     dir: PathBuf,
 }
 
+/// Where it is begun to look for free ports, and how many copies a ring has, unless somebody says otherwise.
+const PORT: u16 = 8_000;
+const COPIES: u8 = 3;
+
 #[derive(Args, Debug)]
 struct Ports {
     /// The ports of the storages.
@@ -149,6 +153,10 @@ struct Down {
     /// Remove all that they kept, and their logs.
     #[arg(long)]
     destroy_data: bool,
+
+    /// For old hands: nothing is asked back in any case.
+    #[arg(short, long)]
+    yes: bool,
 }
 
 impl Lab {
@@ -204,8 +212,10 @@ impl Up {
         start_again(&mut folder, &program)?;
         let there = folder.lab.storages.len();
         let wanted = self.storages.map_or(if there == 0 { 4 } else { there }, usize::from);
-        start_new(&mut folder, &program, wanted.saturating_sub(there), self.port)?;
-        let ring = join_all(console, &folder, self.copies).await?;
+        let new = wanted.saturating_sub(there);
+        start_new(&mut folder, &program, new, self.port.unwrap_or(PORT))?;
+        let ring = join_all(console, &folder, self.copies.unwrap_or(COPIES)).await?;
+        self.say_what_was_not_heeded(console, &ring, there, new).await;
         show_ring(console, &folder, &ring).await?;
         match self.load {
             Some(items) => {
@@ -217,6 +227,34 @@ impl Up {
     }
 }
 
+impl Up {
+    /// What was typed for a new lab, where there is one already.
+    async fn say_what_was_not_heeded(
+        &self,
+        console: &Console,
+        ring: &Ring,
+        there: usize,
+        new: usize,
+    ) {
+        if self.storages.is_some_and(|wanted| usize::from(wanted) < there) {
+            console.say(format_args!(
+                "This lab has {there} storages already, and none was taken away: 'sdht remove HOST:PORT' lets one go."
+            ));
+        }
+        if there > 0 && new == 0 && self.port.is_some() {
+            console.say("--port was not needed: no storage was added to this lab.");
+        }
+        let kept = ring.arcs().await.iter().map(|arc| arc.copies).max();
+        if let (Some(wanted), Some(kept)) = (self.copies, kept)
+            && wanted != kept
+        {
+            console.say(format_args!(
+                "--copies is for a new ring, and this one keeps {kept}: 'sdht copies {wanted}' changes it."
+            ));
+        }
+    }
+}
+
 impl Add {
     async fn run(&self, console: &Console, dir: &Path) -> Ended {
         let (mut folder, program) = (Folder::open(dir)?, storage::program()?);
@@ -224,7 +262,7 @@ impl Add {
             return Err(Fail::other("no storage of this lab runs").next("Start them: sdht lab up"));
         }
         start_new(&mut folder, &program, self.storages.into(), self.port)?;
-        let ring = join_all(console, &folder, 3).await?;
+        let ring = join_all(console, &folder, COPIES).await?;
         show_ring(console, &folder, &ring).await
     }
 }
@@ -292,6 +330,7 @@ async fn join_all(console: &Console, folder: &Folder, copies: u8) -> Result<Ring
         Err(other) => return Err(other.into()),
     };
     let ring = console.adopt(ring);
+    console.settle_here();
     for address in &addresses {
         // Whose place on the ring an arc ends at has come in; a join that was stopped half-way is said again.
         if !ring.arcs().await.iter().any(|arc| arc.members[0].address == *address) {
