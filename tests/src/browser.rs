@@ -169,11 +169,27 @@ impl Browser {
 
     /// Clicks on the element, as a mouse does.
     pub fn click(&self, selector: &str) {
+        self.post(&self.element(selector, "click"), &json!({}));
+    }
+
+    /// Chooses a file where one is to be chosen.
+    pub fn give_file(&self, selector: &str, file: &Path) {
+        let file = file.to_str().expect("our own names are UTF-8");
+        self.post(&self.element(selector, "value"), &json!({ "text": file }));
+    }
+
+    /// From now on, what is downloaded goes into this directory.
+    pub fn save_into(&self, dir: &Path) {
+        let place = dir.to_str().expect("our own names are UTF-8");
+        let into = json!({"behavior": "allow", "downloadPath": place});
+        self.develop("Browser.setDownloadBehavior", &into);
+    }
+
+    fn element(&self, selector: &str, what: &str) -> String {
         let found = json!({"using": "css selector", "value": selector});
         let found = self.post(&self.at("/element"), &found);
         let id = found.as_object().and_then(|found| found.values().next()).and_then(Value::as_str);
-        let place = format!("/element/{}/click", id.expect("an element has an id"));
-        self.post(&self.at(&place), &json!({}));
+        self.at(&format!("/element/{}/{what}", id.expect("an element has an id")))
     }
 
     /// Types letters, and keys that are named in [`press`], into whatever has the focus.

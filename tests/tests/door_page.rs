@@ -93,6 +93,15 @@ fn it_shows_a_storage_die_and_the_ring_heal() {
     assert_eq!(browser.text("#advice"), "Any one storage may be stopped.");
     assert_eq!(browser.text("#keys"), "400");
     assert_eq!(browser.run("return document.querySelectorAll('#ring .piece').length"), 12);
+    // Somebody works, so that there is a load to draw.
+    for _ in 0..8 {
+        for n in 0..50 {
+            scene.door.call(&Call::get(&format!("/v1/kv/nothing/{n}")));
+        }
+        thread::sleep(Duration::from_millis(500));
+    }
+    browser.wait_for("#latency", "99 % within");
+    assert_ne!(browser.text("#rate"), "0");
     for (name, (width, height), tone) in
         [("light", DESK, Tone::Light), ("dark", DESK, Tone::Dark), ("phone", PHONE, Tone::Light)]
     {
@@ -321,9 +330,40 @@ fn a_door_with_a_token_asks_for_it_and_forgets_it_with_the_tab() {
         browser.run("return [sessionStorage.length, localStorage.length, document.cookie]"),
         json!([1, 0, ""])
     );
+    goes_up_and_comes_down(&browser, "a/secret.bin");
     let wish = json!({"address": scene.newcomer()}).to_string();
     let call = Call::post("/v1/ring/join", wish).with("content-type", "application/json");
     assert_eq!(scene.door.call(&call).status, 401, "nobody changes the ring without it");
+}
+
+/// Through the page into the ring, and out of it again.
+fn goes_up_and_comes_down(browser: &Browser, key: &str) {
+    let dir = tempfile::tempdir().unwrap();
+    let bytes: Vec<u8> = (0..300_000_u32).map(|n| (n % 251) as u8).collect();
+    let file = dir.path().join("given.bin");
+    fs::write(&file, &bytes).unwrap();
+    browser.give_file("#file", &file);
+    browser.run("document.getElementById('under').focus()");
+    browser.type_keys(key);
+    browser.click("#upload button");
+    browser.wait_for("#uploaded", &format!("'{key}' is stored, 293 KiB"));
+    browser.wait_for("#found-said", "It is there, on all 3 of its storages");
+    let saved = dir.path().join("saved");
+    fs::create_dir(&saved).unwrap();
+    browser.save_into(&saved);
+    browser.click("#download");
+    let name = saved.join(key.rsplit('/').next().unwrap());
+    wait_until("it is saved", process::LIMIT, || fs::read(&name).is_ok_and(|got| got == bytes));
+}
+
+#[test]
+fn what_is_uploaded_comes_back_byte_for_byte() {
+    let Some(browser) = browser() else { return };
+    let scene = scene(3, 0, &[]);
+    open(&browser, &scene, "All is well");
+    goes_up_and_comes_down(&browser, "photos/2026/harbour.jpg");
+    assert_eq!(browser.run("return location.pathname"), "/", "a value is never shown as a page");
+    nothing_to_complain_of(&browser);
 }
 
 #[test]

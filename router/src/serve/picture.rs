@@ -249,3 +249,82 @@ pub(super) fn event(name: &str, data: &impl Serialize) -> String {
     let data = serde_json::to_string(data).expect("texts and numbers are JSON");
     format!("event: {name}\ndata: {data}\n\n")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use minor_protocol::{Ballot, Member, Position, RingId, Span};
+
+    fn member(n: u128) -> Member {
+        Member { storage: StorageId(n), address: format!("h:{n}"), zone: String::new() }
+    }
+
+    /// Two arcs of three members; in the first, the last of them is being filled.
+    fn arcs() -> Vec<RingArc> {
+        let arc = |from: u64, to: u64, first: u128, filling: Option<u128>| RingArc {
+            ring: RingId(1),
+            span: Span::new(Position(from), Position(to)),
+            epoch: 7,
+            members: (0..3).map(|n| member((first + n) % 3)).collect(),
+            filling: filling.map(StorageId),
+            copies: 3,
+            sealed: None,
+        };
+        vec![arc(0, 1 << 63, 0, Some(2)), arc(1 << 63, 0, 1, None)]
+    }
+
+    fn seen(n: u128, held: &[(u64, u64)]) -> (StorageId, Seen) {
+        let kept = arcs().into_iter().zip(held).map(|(arc, (records, bytes))| Kept {
+            arc,
+            floor: Ballot::ZERO,
+            records: *records,
+            tombstones: 1,
+            bytes: *bytes,
+            damaged: false,
+        });
+        let hello = Hello {
+            ring: Some(RingId(1)),
+            member: member(n),
+            kept: kept.collect(),
+            left: vec![],
+            wiping: vec![],
+            predecessor: None,
+            successors: vec![],
+            full: false,
+        };
+        (StorageId(n), Seen { hello, us: 5 })
+    }
+
+    #[test]
+    fn what_is_filled_is_held_against_the_fullest_of_the_others() {
+        let seen = [
+            seen(0, &[(11, 90), (6, 50)]),
+            seen(1, &[(9, 80), (6, 50)]),
+            seen(2, &[(4, 30), (6, 50)]),
+        ];
+        let seen = BTreeMap::from(seen);
+        let of = Held { keys: 10, bytes: 90 };
+        let filling = Filling { arc: 0, to: StorageId(2), held: Held { keys: 3, bytes: 30 }, of };
+        assert_eq!(fillings(&arcs(), &seen), [filling]);
+    }
+
+    #[test]
+    fn every_key_counts_once_and_whoever_is_silent_is_drawn_all_the_same() {
+        let seen = BTreeMap::from([seen(0, &[(11, 90), (6, 50)]), seen(1, &[(9, 80), (6, 50)])]);
+        let beside = Beside {
+            now_ms: 1,
+            left_s: &|filling| Some(filling.of.bytes as f64),
+            changes: vec![],
+            load: Load::default(),
+        };
+        let picture = Picture::of(&arcs(), &seen, beside);
+        assert_eq!((picture.keys, picture.bytes), (15, 140));
+        assert!(picture.degraded && picture.sentence.starts_with("h:2 does not answer"));
+        let silent = picture.storages.iter().find(|storage| storage.id == StorageId(2)).unwrap();
+        assert_eq!((&*silent.state, silent.keys, silent.us), ("silent", None, None));
+        assert_eq!(picture.moves[0].left_s, Some(90.0));
+        let event = picture.event();
+        assert!(event.starts_with("event: picture\ndata: {") && event.ends_with("}\n\n"));
+        assert_eq!(event.matches('\n').count(), 3, "an event is cut at its line feeds");
+    }
+}

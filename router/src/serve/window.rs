@@ -32,7 +32,7 @@ use std::{
     time::Duration,
 };
 use tokio::{
-    sync::{Notify, mpsc, watch},
+    sync::{Notify, Semaphore, mpsc, watch},
     time::{Instant, MissedTickBehavior, interval, sleep, timeout},
 };
 
@@ -40,6 +40,8 @@ use tokio::{
 const EVERY: Duration = Duration::from_secs(1);
 /// How long a picture waits for those who are slow.
 const SOON: Duration = Duration::from_millis(250);
+/// How long it waits for those of whom nothing is known yet.
+const FIRST: Duration = Duration::from_secs(2);
 /// Whoever did not answer for this long is silent.
 const SILENT: Duration = Duration::from_millis(2_500);
 /// How long a walk may take, when the ring is not known to its end.
@@ -128,12 +130,14 @@ impl Watcher {
         let mut beat = interval(EVERY);
         beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let changes: Rc<RefCell<Vec<Change>>> = Rc::default();
+        let turns = Arc::new(Semaphore::new(change::AT_ONCE));
         let mut load = Load::default();
         loop {
             tokio::select! {
                 asked = self.asked.recv() => {
                     if let Some(asked) = asked {
-                        change::begin(self.look.router.clone(), Rc::clone(&changes), asked);
+                        let router = self.look.router.clone();
+                        change::begin(router, Rc::clone(&changes), &turns, asked);
                     }
                     continue;
                 }
@@ -163,6 +167,15 @@ struct Told {
     asked: Option<Instant>,
     /// What it said last, and when; none if it refused a connection since.
     seen: Option<(Seen, Instant)>,
+    /// It has answered, or failed to, since somebody watches.
+    is_known: bool,
+}
+
+impl Told {
+    /// Whether a picture that was begun so long ago still waits for it.
+    fn is_waited_for(&self, waited: Duration) -> bool {
+        self.asked.is_some() && waited < if self.is_known { SOON } else { FIRST }
+    }
 }
 
 /// The looking itself.
@@ -189,7 +202,10 @@ impl Look {
     }
 
     fn forget(&mut self) {
-        self.told.borrow_mut().retain(|_, told| told.asked.is_some());
+        self.told.borrow_mut().retain(|_, told| {
+            told.is_known = false;
+            told.asked.is_some()
+        });
         self.paces.clear();
     }
 
@@ -198,10 +214,11 @@ impl Look {
         let begun = Instant::now();
         let addresses: BTreeSet<String> = self.addresses();
         addresses.iter().for_each(|address| self.ask(address));
-        while begun.elapsed() < SOON && self.told.borrow().values().any(|told| told.asked.is_some())
-        {
-            let _ = timeout(SOON.saturating_sub(begun.elapsed()), self.heard.notified()).await;
+        while self.told.borrow().values().any(|told| told.is_waited_for(begun.elapsed())) {
+            let _ = timeout(SOON, self.heard.notified()).await;
         }
+        // Whoever is waited for no longer is known to be slow.
+        self.told.borrow_mut().values_mut().for_each(|told| told.is_known = true);
         match self.router.core.ring.borrow().tiled() {
             Some(arcs) => self.arcs = arcs,
             None => self.walk(),
@@ -261,7 +278,7 @@ impl Look {
                 kept.for_each(|kept| router.learn(&kept.arc));
             }
             if let Some(told) = all.borrow_mut().get_mut(&address) {
-                told.asked = None;
+                (told.asked, told.is_known) = (None, true);
                 told.seen = answer.ok().map(|(hello, _)| (Seen { hello, us }, Instant::now()));
             }
             heard.notify_one();

@@ -175,8 +175,9 @@ async function listen() {
 }
 
 function hear(event) {
-  const name = /^event: (.*)$/m.exec(event)?.[1];
-  const data = /^data: (.*)$/m.exec(event)?.[1];
+  // Cut at line feeds alone: a name may hold letters that count as a line's end elsewhere.
+  const field = (name) => event.split('\n').find((line) => line.startsWith(name))?.slice(name.length);
+  const [name, data] = [field('event: '), field('data: ')];
   if (!name || !data) return;
   heard = Date.now();
   if (name === 'past') loads = JSON.parse(data).loads;
@@ -260,6 +261,22 @@ function apart(names, line, top, bottom) {
 }
 
 let drawn = '';
+/** Where each piece was: it goes from there to where it is now, so that one sees who takes over from whom. */
+let before = {};
+const calm = matchMedia('(prefers-reduced-motion: reduce)');
+
+function moveFromBefore(svg, width) {
+  const now = new Map();
+  for (const piece of svg.querySelectorAll('.piece[data-place]')) {
+    const [place, path] = [piece.dataset.place, piece.getAttribute('d')];
+    now.set(place, path);
+    if (calm.matches || before.width !== width || !before.pieces?.size) continue;
+    const old = before.pieces.get(place);
+    if (!old) piece.animate([{ opacity: 0 }, {}], 500);
+    else if (old !== path) piece.animate([{ d: `path("${old}")` }, { d: `path("${path}")` }], { duration: 700, easing: 'ease-in-out' });
+  }
+  before = { width, pieces: now };
+}
 
 function showRing() {
   const width = Math.min(760, $('figure').clientWidth || 360);
@@ -297,17 +314,17 @@ function showRing() {
       const storage = picture.storages[member];
       const hair = arc.from === arc.to ? 0 : Math.min(1.6 / (TAU * outer(track)), spread(arc) / 4);
       const [from, part] = [turn(arc.from) + hair / 2, spread(arc) - hair];
-      const piece = (of, kind) => {
-        const path = draw('path', { d: band(x, y, outer(track), inner(track), from, of), class: `piece ${kind}`, 'data-of': storage.id, 'data-arc': n });
+      const piece = (of, kind, layer) => {
+        const path = draw('path', { d: band(x, y, outer(track), inner(track), from, of), class: `piece ${kind}`, 'data-of': storage.id, 'data-arc': n, 'data-place': `${storage.id} ${track} ${layer}` });
         return tint(path, storage);
       };
       const filling = arc.filling === member;
       const kind = storage.state === 'silent' ? 'hollow' : storage.state === 'damaged' ? 'damaged' : filling ? 'coming' : track === 0 ? 'own' : 'copy';
-      const group = draw('g', { class: (stressed && stressed !== storage.id) || (pin && pinned !== n) ? 'dim' : null }, piece(part, kind));
+      const group = draw('g', { class: (stressed && stressed !== storage.id) || (pin && pinned !== n) ? 'dim' : null }, piece(part, kind, 'whole'));
       const move = picture.moves.find((one) => one.arc === n && one.to === member);
       if (filling && move && kind === 'coming') {
         const done = Math.max(0.02, Math.min(1, move.bytes_total ? move.bytes / move.bytes_total : 0));
-        group.append(piece(part * done, track === 0 ? 'own' : 'copy'));
+        group.append(piece(part * done, track === 0 ? 'own' : 'copy', 'done'));
       }
       parts.push(group);
     });
@@ -369,6 +386,7 @@ function showRing() {
   svg.setAttribute('height', Math.round(height));
   svg.setAttribute('aria-label', `The ring, clockwise from 0 at the top: ${picture.storages.map((s) => `${s.address} ${percent(s.share)}`).join(', ')}`);
   svg.replaceChildren(...parts);
+  moveFromBefore(svg, `${width} ${Math.round(height)} ${most}`);
   if (focused) svg.querySelector(`[data-storage="${focused}"]`)?.focus({ preventScroll: true });
 }
 
@@ -424,6 +442,7 @@ function showMoves() {
       el('p', { class: 'note' }, `${number(move.keys)} of ${count(move.keys_total, 'key')}, ${bytes(move.bytes)} of ${bytes(move.bytes_total)} `, el('code', {}, `${arc.from.slice(0, 4)}…${arc.to.slice(0, 4)}`))));
   }
   $('moves').hidden = rows.length === 0;
+  say($('moving'), picture.moves.length > 0 || recent.some((change) => change.state === 'running') ? 'On the move' : 'Lately');
   $('moves').querySelector('ol').replaceChildren(...rows.slice(0, 8), ...(rows.length > 8 ? [el('li', { class: 'note' }, `and ${rows.length - 8} more`)] : []));
 }
 

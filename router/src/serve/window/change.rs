@@ -13,9 +13,11 @@ use actix_web::http::StatusCode;
 use minor_manners::Problem;
 use minor_protocol::{StorageId, message::PlainRecords};
 use serde::{Deserialize, Serialize};
-use std::{cell::RefCell, rc::Rc};
-use tokio::sync::oneshot;
+use std::{cell::RefCell, rc::Rc, sync::Arc};
+use tokio::sync::{Semaphore, oneshot};
 
+/// Plans and changes that are worked on at a time.
+pub(super) const AT_ONCE: usize = 8;
 /// Changes that are told of after their end.
 const REMEMBERED: usize = 4;
 
@@ -96,10 +98,15 @@ enum Work {
 pub(super) fn begin(
     router: Router<HttpTransport>,
     changes: Rc<RefCell<Vec<Change>>>,
-    asked: Asked,
+    turns: &Arc<Semaphore>,
+    Asked { what, wish, tell }: Asked,
 ) {
+    let Ok(turn) = Arc::clone(turns).try_acquire_owned() else {
+        let why = "too many changes of the ring are being planned: try again in a moment";
+        return drop(tell.send(Err(Problem::not_now(why))));
+    };
     actix_rt::spawn(async move {
-        let Asked { what, wish, tell } = asked;
+        let _turn = turn;
         let work = match look(&router, what, &wish).await {
             Ok(work) => work,
             Err(problem) => return drop(tell.send(Err(problem))),

@@ -56,3 +56,30 @@ impl Past {
         Told { loads: &self.loads }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::serve::metrics::Metrics;
+    use actix_web::http::StatusCode;
+    use minor_manners::body::InFlight;
+    use std::time::Duration;
+
+    #[test]
+    fn a_second_tells_what_came_in_it_and_the_past_has_an_end() {
+        let (metrics, mut past) = (Metrics::new(&InFlight::default()), Past::default());
+        let begun = Instant::now();
+        let mut last = Load::default();
+        for second in 0..400_u64 {
+            for _ in 0..second % 10 {
+                metrics.count(0, StatusCode::OK, Duration::from_millis(2));
+            }
+            let now = begun + Duration::from_secs(second);
+            last = past.count(metrics.so_far(), second * 1_000, now);
+        }
+        assert_eq!((last.at_ms, last.rate), (399_000, 9.0));
+        assert!(last.p99_us.is_some_and(|us| (1_000..=2_500).contains(&us)), "{last:?}");
+        assert_eq!(past.loads.len(), REMEMBERED);
+        assert_eq!(past.loads[0].at_ms, 100_000);
+    }
+}
