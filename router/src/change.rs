@@ -133,6 +133,15 @@ impl Prepare {
         }
     }
 
+    /// Whether the newest record is of this content type, and was not shown whole.
+    pub fn shows_part_of(&self, kind: &str) -> bool {
+        let Some(ShownContent::Header(header, 1..)) = self.newest().map(|shown| &shown.content)
+        else {
+            return false;
+        };
+        header.content.as_ref().is_some_and(|content| content.content_type == kind)
+    }
+
     /// The state of the newest record, if it was shown whole.
     pub fn newest_state(&self) -> Option<State> {
         match self.newest().map(|shown| &shown.content) {

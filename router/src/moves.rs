@@ -9,6 +9,7 @@
 //! storage to router to storage in pages, and only to the member that is being filled.
 
 mod balance;
+mod bring;
 mod compare;
 mod decide;
 mod evict;
@@ -38,7 +39,7 @@ use crate::{
 };
 use futures_util::future::join_all;
 use minor_protocol::{
-    Decree, Position, Refusal, Request, RingArc, RingId, StorageId, message::PlainRecords,
+    Decree, Key, Position, Refusal, Request, RingArc, RingId, StorageId, message::PlainRecords,
 };
 use std::cell::{Cell, RefCell};
 use tokio::time::{Duration, Instant};
@@ -96,6 +97,28 @@ pub enum NotMoved {
     Replaced {
         /// Where.
         address: String,
+    },
+    /// The storage is to be brought in with what it keeps, and the ring has other values under the same keys. The storage is as
+    /// it was; what the ring had no value for is there now.
+    #[error(
+        "key '{key}' has one value at {address} and another in the ring{}: nothing was dropped, and {address} was not let in",
+        if *keys == 1 { String::new() } else { format!(", as have {} more keys", keys - 1) }
+    )]
+    Differs {
+        /// Where.
+        address: String,
+        /// The first of those keys.
+        key: Key,
+        /// How many there are.
+        keys: usize,
+    },
+    /// A record of a storage that is to be brought in could not be set in the ring. Nothing was dropped.
+    #[error("key '{key}' was not brought into the ring, and nothing was dropped: {why}")]
+    NotBrought {
+        /// The key.
+        key: Key,
+        /// What stood in the way.
+        why: String,
     },
     /// Nobody in the ring listens there. Nothing was changed.
     #[error("no storage of the ring has the address {address}")]

@@ -8,7 +8,8 @@
 //!      └─ \0{u.2}films/one     the rest
 //! ```
 //!
-//! **Putting** writes the pieces first, then the header by an ordinary change, then deletes the pieces of what was there. So
+//! **Putting** writes the pieces first, then the header by an ordinary change, then deletes the pieces of what was there (as does
+//! whoever puts a small value in an object's place, or deletes it). So
 //! a put is done, or not, at the one moment the header changes, and conditions hold of an object as of any other value. An
 //! upload that breaks off leaves what was there whole; its pieces are *orphans*, which no header names.
 //!
@@ -72,7 +73,7 @@ pub(crate) struct Manifest {
     /// CRC-32 of all of them.
     crc: u32,
     /// Which upload brought the pieces.
-    upload: Ballot,
+    pub(crate) upload: Ballot,
 }
 
 /// A part of a piece.
@@ -104,7 +105,7 @@ impl Manifest {
         Wish::Set { content_type: OBJECT.into(), expires_ms, value }
     }
 
-    fn pieces(&self) -> u32 {
+    pub(crate) fn pieces(&self) -> u32 {
         u32::try_from(self.bytes.div_ceil(self.piece_bytes)).expect("it was checked when read")
     }
 

@@ -7,6 +7,7 @@ use crate::{
     change::{Accept, Change, Decision, Prepare, arc_for_accept},
     error::{NotChanged, NotRead, Trouble},
     get::{Get, Seen},
+    object::{Manifest, OBJECT},
     router::Router,
     tally::Verdict,
     transport::{Inbox, Transport},
@@ -154,7 +155,7 @@ impl<T: Transport> Router<T> {
         let mut tries = Tries::new(self.core.patience.operation_ms);
         let mut show = if operation == Operation::IDENTITY { Show::Whole } else { Show::Header };
         let turn = tokio::time::timeout(tries.left(), self.core.turns.take(key)).await;
-        let Ok(_turn) = turn else {
+        let Ok(turn) = turn else {
             return Err(not_changed(key, &change, Trouble::Contention { tried_ms: tries.ms() }));
         };
         loop {
@@ -163,7 +164,15 @@ impl<T: Transport> Router<T> {
             let tried = self.try_change(key, &arc, &operation, &mut change, show, &mut tries).await;
             match tried {
                 Ok(Ended::NeedValue) => show = Show::Whole,
-                Ok(seen) => return changed(key, change.map(|c| c.id), seen, self.now_ms()),
+                Ok(seen) => {
+                    let ended = changed(key, change.map(|c| c.id), seen, self.now_ms())?;
+                    if let (Changed::Done(_), Some(old)) = (&ended, tries.replaced.take()) {
+                        drop(turn);
+                        // Boxed, as it seldom happens, and is made of changes itself.
+                        Box::pin(self.remove_pieces(key, old.upload, old.pieces())).await;
+                    }
+                    return Ok(ended);
+                }
                 Err(again) => {
                     let given_up = self.or_give_up(again, &mut tries).await;
                     given_up.map_err(|why| not_changed(key, &change, why))?;
@@ -236,6 +245,13 @@ impl<T: Transport> Router<T> {
                 Ok(Ended::Seen(outcome, Box::new(header), round.newest_state()))
             }
             Decision::Accept(outcome, state) => {
+                if round.shows_part_of(OBJECT) && change.operation != Operation::IDENTITY {
+                    // What is replaced has pieces, and its value names them.
+                    return Ok(Ended::NeedValue);
+                }
+                if let Some(old) = replaced(&round, &state, change.id) {
+                    tries.replaced = Some(old);
+                }
                 let (epoch_now, arc_now) = self.epoch_for_accept(key, arc);
                 let ballot = Ballot { epoch: epoch_now, ..ballot };
                 // Even if all refuse it: the same message may have come before, and found them willing.
@@ -353,6 +369,16 @@ pub(crate) fn changed(
         Outcome::NotMet => Ok(Changed::NotMet(header.stamp().filter(|_| header.is_alive(now_ms)))),
         Outcome::Unknown => Err(NotChanged::Unknown { key: key.clone(), why: Trouble::Forgotten }),
     }
+}
+
+/// The large object that a change puts another state in the place of, if there is one whose pieces nothing names after that.
+fn replaced(round: &Prepare, next: &State, id: Ballot) -> Option<Manifest> {
+    // Where the change was done by an earlier round, what is found is its own.
+    let found = round.newest_state().filter(|found| !found.header.remembers(id))?;
+    let old = Manifest::of(&found)?.ok()?;
+    let stays = |next: Manifest| next.upload == old.upload;
+    let is_kept = Manifest::of(next).is_some_and(|next| next.is_ok_and(stays));
+    (!is_kept).then_some(old)
 }
 
 /// That a change was given up: if a storage may have taken it, nobody knows what becomes of it.

@@ -3,6 +3,7 @@
 use crate::{
     counters::Reason,
     error::Trouble,
+    object::Manifest,
     router::Router,
     transport::{Silence, Transport, lines::Heard},
 };
@@ -91,11 +92,14 @@ pub(crate) struct Tries {
     begun: Instant,
     limit: Duration,
     tried: u32,
+    /// The large object that the change takes the place of, as the last round found it.
+    pub(crate) replaced: Option<Manifest>,
 }
 
 impl Tries {
     pub(crate) fn new(limit_ms: u64) -> Self {
-        Self { begun: Instant::now(), limit: Duration::from_millis(limit_ms), tried: 0 }
+        let limit = Duration::from_millis(limit_ms);
+        Self { begun: Instant::now(), limit, tried: 0, replaced: None }
     }
 
     fn over(&self) -> bool {

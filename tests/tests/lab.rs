@@ -96,6 +96,12 @@ fn up_said_twice_is_up_and_more_is_added() {
     lab.home.ends(0, &["addmany", "1", "--port", &lab.port]);
     let third = lab.up("2");
     assert_eq!(third["ring"]["storages"].as_array().unwrap().len(), 3, "none is taken away");
+    // What was said for a new lab is not passed over in silence.
+    let told = lab.home.ends(0, &["lab", "up", "2", "--copies", "5", "--port", &lab.port]);
+    for said in ["has 3 storages already", "'sdht copies 5' changes it", "--port was not needed"] {
+        assert!(told.err.contains(said), "{said}: {told}");
+    }
+    lab.home.ends(0, &["lab", "down", "-y"]);
 }
 
 #[test]

@@ -205,7 +205,18 @@ impl From<NotMoved> for Fail {
             NotMoved::NoRing(why) => why.into(),
             NotMoved::NoGoal(NoGoal::LastStorage) => Self::new(Code::NotMet, what),
             NotMoved::Refused { refusal: Refusal::HoldsPlain { .. }, .. } => Self::new(Code::NotMet, what)
-                .next("Join it first of all, and they are the ring's first content; or drop them: --discard."),
+                .next("Bring them into the ring: --import; or drop them: --discard."),
+            NotMoved::Differs { ref key, ref address, .. } => {
+                let next = format!(
+                    "See what the ring has ('sdht get {}') and what {address} has (curl {address}/v1/kv/...); keep the \
+                     ring's with 'sdht join {address} --discard', or delete it there and say --import again.",
+                    super::quoted(key.to_string())
+                );
+                Self::new(Code::NotMet, what).next(next)
+            }
+            NotMoved::NotBrought { .. } => {
+                Self::other(what).next("Say the same again: what was brought is found to be there.")
+            }
             NotMoved::Silent { silence: Silence::NotAllowed(_), .. } => {
                 Self::new(Code::NotAllowed, what).next(GIVE_TOKEN)
             }

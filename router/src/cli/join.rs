@@ -15,6 +15,7 @@ use serde_json::json;
 Examples:
   sdht join 127.0.0.1:8000 127.0.0.1:8001 127.0.0.1:8002
   sdht join 10.0.0.4:8000 --ring 10.0.0.1:8000
+  sdht join 10.0.0.4:8000 --import --max-rate 10MiB
   sdht join 10.0.0.4:8000 --at 8000000000000000")]
 pub(crate) struct Join {
     /// The storages.
@@ -28,6 +29,11 @@ pub(crate) struct Join {
     /// The place to take: 16 hexadecimal digits, or 'hash' for the place of the address.
     #[arg(long, value_name = "POSITION", value_parser = place)]
     at: Option<Place>,
+
+    /// Bring what a storage kept while it was in no ring into the ring; where the ring has another value under one of those
+    /// keys, nothing is dropped and the storage stays out. Nobody should write to it meanwhile.
+    #[arg(long, conflicts_with = "discard")]
+    import: bool,
 
     /// Drop what a storage kept while it was in no ring.
     #[arg(long)]
@@ -80,7 +86,10 @@ impl Join {
                 preview::show(console, &ring, Wanted::Join(address.clone(), at)).await?;
                 continue;
             }
-            let moving = ring.join_at(address, at, plain);
+            let moving = match self.import {
+                true => ring.join_with_records(address, at),
+                false => ring.join_at(address, at, plain),
+            };
             progress::follow(console, &format!("join {address}"), moving).await?;
             if console.json {
                 console.object(json!({ "joined": address }))?;

@@ -60,6 +60,19 @@ impl Ring {
         })
     }
 
+    /// Brings the storage at this address in with what it kept by itself: its records are set in the ring first. Where the ring
+    /// has another value under one of the keys, it is not let in, and keeps all it has. Nobody else is to write to it meanwhile.
+    pub fn join_with_records(&self, address: &str, place: Option<Position>) -> Moving {
+        let address = address.to_owned();
+        self.moving(move |router, tell| {
+            let join = async move {
+                router.bring(&address, tell).await?;
+                router.join(&address, place, PlainRecords::Discard, tell).await
+            };
+            join.boxed_local()
+        })
+    }
+
     /// Lets the storage at this address go, after all it keeps was handed over. It may be dead, as long as every arc it
     /// keeps has a living majority without it.
     pub fn leave(&self, address: &str) -> Moving {

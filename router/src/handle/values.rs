@@ -104,8 +104,9 @@ impl Ring {
 
     /// Sets bytes as they are under these options.
     ///
-    /// What the key holds is not looked at before: if that is a large object and these bytes are few, its pieces are left to
-    /// [`sweep_orphans`](Self::sweep_orphans). [`put_stream`](Self::put_stream) and [`delete`](Self::delete) do look.
+    /// In a ring of one copy, what the key holds is not looked at before: if that is a large object and these bytes are few,
+    /// its pieces are left to [`sweep_orphans`](Self::sweep_orphans). [`put_stream`](Self::put_stream) and
+    /// [`delete`](Self::delete) do look.
     pub async fn put_with(
         &self,
         key: &str,

@@ -165,10 +165,15 @@ impl<T: Transport> Router<T> {
                 rows.len() < listings.len() || rows.iter().any(|row| row.ballot != rows[0].ballot)
             };
             let uneven = shown.iter().filter(|(_, rows)| differs(rows));
-            let uneven: Vec<Key> = uneven.map(|(key, _)| (*key).clone()).collect();
+            let size = |rows: &[&Row]| rows.iter().map(|row| row.bytes as usize).max().unwrap_or(0);
+            let uneven: Vec<(Key, usize)> =
+                uneven.map(|(key, rows)| ((*key).clone(), size(rows))).collect();
             let work = settle(arc, &listings);
             (keys, renewed) = (keys + work.keys, renewed + uneven.len());
-            let renew = |key: Key| async move { self.renewed(&key, arc).await };
+            let renew = |(key, bytes): (Key, usize)| async move {
+                self.core.pace.spend(bytes).await;
+                self.renewed(&key, arc).await
+            };
             let mut done = stream::iter(uneven.into_iter().map(renew)).buffer_unordered(AT_ONCE);
             while let Some(end) = done.next().await {
                 end?;

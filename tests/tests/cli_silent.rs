@@ -1,0 +1,239 @@
+//! The command beside storages that hang, are gone, have lost their disk, or came back from somewhere else: how long it takes,
+//! whom it names, what it says still holds, and with which code it ends.
+
+use sdht_tests::{
+    command::{Home, Told},
+    process::{self, Launch, Process},
+};
+use std::{
+    fs,
+    time::{Duration, Instant},
+};
+use tempfile::TempDir;
+
+type Storage = (TempDir, Process);
+
+fn address(storage: &Storage) -> String {
+    storage.1.address().to_string()
+}
+
+/// Somebody at a ring of so many storages, which keeps twenty keys.
+fn ring_of(count: usize) -> (Home, Vec<Storage>) {
+    let storages: Vec<Storage> = (0..count).map(|_| process::fresh()).collect();
+    let home = Home::default();
+    let addresses: Vec<String> = storages.iter().map(address).collect();
+    let line: Vec<&str> = ["join"].into_iter().chain(addresses.iter().map(|a| &**a)).collect();
+    home.ends(0, &line);
+    let ring = sdht::blocking::Ring::connect([&addresses[0]]).unwrap();
+    assert!(ring.set_many((0..20).map(|n| (format!("key {n}"), n))).iter().all(Result::is_ok));
+    (home, storages)
+}
+
+/// How long a line takes.
+fn timed(home: &Home, line: &[&str]) -> (Told, Duration) {
+    let begun = Instant::now();
+    (home.sdht(line), begun.elapsed())
+}
+
+/// The same storage on an empty disk, at the same port.
+fn wiped(storage: &mut Storage) {
+    storage.1.kill9();
+    fs::remove_dir_all(storage.0.path().join("data")).unwrap();
+    start_again(storage);
+}
+
+/// The same storage, at the same port.
+fn start_again(storage: &mut Storage) {
+    let (port, data) = (storage.1.address().port(), storage.0.path().join("data"));
+    storage.1 = Launch::on(&data).at_port(port).serve();
+}
+
+#[test]
+fn a_storage_that_hangs_costs_one_wait_and_is_named() {
+    let (home, storages) = ring_of(4);
+    let hangs = address(&storages[2]);
+    storages[2].1.pause();
+    for (line, code) in [
+        (&["keys"][..], 0),
+        (&["get", "key 1"], 0),
+        (&["set", "key 1", "v"], 0),
+        (&["walk"], 0),
+        (&["status"], 8),
+        (&["whereis", "key 1"], 0),
+    ] {
+        let (told, took) = timed(&home, &[line, &["--timeout", "1s"]].concat());
+        assert!(told.code == code && took < Duration::from_secs(4), "{line:?} {took:?}: {told}");
+    }
+    // What takes many questions waits for it once, and says so.
+    let (told, took) = timed(&home, &["repair", "--timeout", "2s"]);
+    assert!(told.code == 8 && took < Duration::from_secs(15), "{took:?}: {told}");
+    assert!(told.err.contains(&format!("{hangs} does not answer; it is waited for")), "{told}");
+    assert_eq!(told.err.matches("waited for").count(), 1, "{told}");
+    let (told, _) = timed(&home, &["repair", "--timeout", "2s", "-q"]);
+    assert_eq!(told.err, "");
+    let (told, took) = timed(&home, &["remove", &hangs, "--dead", "--timeout", "2s"]);
+    assert!(told.code == 0 && took < Duration::from_secs(15), "{took:?}: {told}");
+    assert!(home.prints(&["status"]).ends_with("All is well, and any one storage may be stopped."));
+    storages[2].1.resume();
+}
+
+#[test]
+fn without_a_majority_nothing_is_changed_and_it_ends_in_time() {
+    let (home, storages) = ring_of(4);
+    let new = process::fresh();
+    let epochs = |home: &Home| {
+        let seen = home.sdht(&["status", "--json", "--timeout", "1s"]).json().remove(0);
+        let arcs = seen["arcs"].as_array().unwrap().clone();
+        arcs.iter().map(|arc| arc["epoch"].as_u64().unwrap()).collect::<Vec<_>>()
+    };
+    let before = epochs(&home);
+    storages[1].1.pause();
+    storages[2].1.pause();
+    let (first, joins) = (address(&storages[0]), address(&new));
+    for line in [
+        &["repair"][..],
+        &["copies", "2"],
+        &["balance"],
+        &["purge"],
+        &["join", &joins],
+        &["remove", &first],
+        &["remove", &address(&storages[1]), "--dead"],
+    ] {
+        let (told, took) = timed(&home, &[line, &["--timeout", "1s"]].concat());
+        assert!(told.code == 5 && took < Duration::from_secs(10), "{line:?} {took:?}: {told}");
+        for silent in &storages[1..3] {
+            assert!(told.err.contains(&address(silent)), "{line:?} names {silent:?}: {told}");
+        }
+    }
+    for line in [&["set", "key 1", "v"][..], &["get", "key 1"], &["del", "key 1"], &["keys"]] {
+        let (told, took) = timed(&home, &[line, &["--timeout", "1s"]].concat());
+        // Some keys have their majority; what was sent may still be done.
+        assert!([0, 5, 6].contains(&told.code), "{line:?}: {told}");
+        assert!(took < Duration::from_secs(5), "{line:?} {took:?}: {told}");
+    }
+    storages[1].1.resume();
+    storages[2].1.resume();
+    assert_eq!(epochs(&home), before, "nothing of the ring was changed");
+    home.ends(0, &["join", &joins]);
+}
+
+#[test]
+fn each_end_has_the_code_that_the_help_promises() {
+    let (home, mut storages) = ring_of(3);
+    let (alone, foreign) = (process::fresh(), ring_of(1));
+    let (first, in_no_ring) = (address(&storages[0]), address(&alone));
+    home.ends(0, &["set", "k", "v"]);
+    for (code, line) in [
+        (2, &["get"][..]),
+        (2, &["get", "k", "--range", "9-3"]),
+        (2, &["copies", "9"]),
+        (2, &["repair", "--max-rate", "fast"]),
+        (3, &["get", "nothing"]),
+        (3, &["remove", "127.0.0.1:1"]),
+        (4, &["set", "k", "w", "--if-absent"]),
+        (4, &["get", "k", "--range", "5-"]),
+        (4, &["remove", &first, "--dead"]),
+        (1, &["join", &address(&foreign.1[0]), "--ring", &first]),
+        (1, &["get", "k", "--ring", &in_no_ring]),
+        (5, &["get", "k", "--ring", "127.0.0.1:1"]),
+        (0, &["repair"]),
+    ] {
+        home.ends(code, line);
+    }
+    storages[1].1.kill9();
+    home.ends(8, &["status"]);
+    home.ends(8, &["repair"]);
+    storages[2].1.kill9();
+    for line in [&["repair"][..], &["copies", "2"], &["join", &in_no_ring], &["get", "k"]] {
+        home.ends(5, &[line, &["--timeout", "500ms"]].concat());
+    }
+    home.ends(8, &["status"]);
+}
+
+#[test]
+fn a_disk_that_was_wiped_is_said_to_be_so() {
+    let (home, mut storages) = ring_of(4);
+    wiped(&mut storages[3]);
+    let place = address(&storages[3]);
+    let words = format!("nother storage lives at {place} now: its disk was wiped or replaced");
+    let told = home.ends(8, &["status"]);
+    assert!(told.text().contains(&words) && told.text().contains("replaced"), "{told}");
+    for line in [&["remove", &place][..], &["join", &place]] {
+        let told = home.ends(4, line);
+        assert!(told.err.contains(&words) && told.err.contains("--dead"), "{line:?}: {told}");
+    }
+    home.ends(0, &["remove", &place, "--dead"]);
+    home.ends(0, &["join", &place]);
+    assert!(home.prints(&["status"]).ends_with("All is well, and any one storage may be stopped."));
+    assert_eq!(home.prints(&["keys"]).lines().count(), 20);
+}
+
+#[test]
+fn status_counts_the_copies_that_answer_and_sees_those_that_lag() {
+    let (home, mut storages) = ring_of(4);
+    storages[2].1.kill9();
+    let told = home.sdht(&["status", "--json"]).json().remove(0);
+    let copies: Vec<u64> = told["storages"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|s| s["copies"].as_u64().unwrap())
+        .collect();
+    assert_eq!(copies.iter().filter(|copies| **copies == 2).count(), 3, "{told}");
+    for n in 0..20 {
+        home.ends(0, &["set", &format!("key {n}"), "newer"]);
+    }
+    start_again(&mut storages[2]);
+    let told = home.ends(8, &["status"]);
+    assert!(told.text().contains("are not alike") && told.text().contains("sdht repair"), "{told}");
+    home.ends(0, &["repair"]);
+    let told = home.ends(0, &["status"]);
+    assert!(told.text().ends_with("All is well, and any one storage may be stopped."), "{told}");
+    // As many copies as there are storages, and the rest when there are more.
+    let told = home.prints(&["copies", "5"]);
+    assert!(told.contains("kept on 4 of 5 until one more storage joins"), "{told}");
+    assert!(home.ends(8, &["status"]).text().contains("Only 4 of 5 copies"));
+    home.ends(0, &["join", &address(&process::fresh())]);
+}
+
+#[test]
+fn a_change_that_is_stopped_by_silence_says_how_to_go_on() {
+    let (home, storages) = ring_of(3);
+    let ring = sdht::blocking::Ring::connect([address(&storages[0])]).unwrap();
+    for n in 0..40 {
+        ring.put_bytes(&format!("much {n}"), "", vec![7; 20_000]).unwrap();
+    }
+    let new = process::fresh();
+    let place = address(&new);
+    let child = home.begin(&["join", &place, "--timeout", "1s", "--max-rate", "100k"]);
+    // At that pace it is in the middle after a while.
+    std::thread::sleep(Duration::from_secs(2));
+    new.1.pause();
+    let told = Told::of(child.wait_with_output().unwrap());
+    assert_eq!(told.code, 1, "{told}");
+    assert!(told.err.contains(&format!("sdht join {place} --timeout 1s")), "{told}");
+    let told = home.ends(8, &["status", "--timeout", "1s"]);
+    assert!(told.text().contains(&place), "{told}");
+    new.1.resume();
+    home.ends(0, &["join", &place]);
+    home.ends(0, &["status"]);
+    drop(storages);
+}
+
+#[test]
+fn a_program_that_is_no_storage_is_told_from_nobody() {
+    let (home, storages) = ring_of(1);
+    let door = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let place = door.local_addr().unwrap().to_string();
+    std::thread::spawn(move || {
+        for call in door.incoming().flatten() {
+            use std::io::{Read, Write};
+            let mut call = call;
+            let _ = call.read(&mut [0; 4096]);
+            let _ = call.write_all(b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n");
+        }
+    });
+    let told = home.ends(5, &["get", "k", "--ring", &place]);
+    assert!(told.err.contains("is no storage") && told.err.contains("sdht serve"), "{told}");
+    drop(storages);
+}
