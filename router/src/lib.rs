@@ -126,6 +126,7 @@ pub mod error;
 mod fill;
 pub mod get;
 pub mod handle;
+pub mod keeper;
 pub mod listing;
 pub mod look;
 mod many;

@@ -25,8 +25,7 @@ const LOOKS: usize = 4;
 impl<T: Transport> Router<T> {
     /// Finishes or undoes what is half done, fills anew whoever cannot trust its own data, and levels every arc.
     pub async fn repair(&self, tell: &mut dyn FnMut(Progress)) -> Result<(), NotMoved> {
-        self.look_round(tell).await?;
-        self.reach(|arcs| Ok(Goal::of(arcs)), tell).await?;
+        self.finish(tell).await?;
         self.refill(tell).await?;
         for arc in self.survey().await?.arcs {
             self.level(&arc, tell).await?;
@@ -34,9 +33,15 @@ impl<T: Transport> Router<T> {
         Ok(())
     }
 
+    /// Finishes or undoes what is half done.
+    pub(crate) async fn finish(&self, tell: &mut dyn FnMut(Progress)) -> Result<(), NotMoved> {
+        self.look_round(tell).await?;
+        self.reach(|arcs| Ok(Goal::of(arcs)), tell).await
+    }
+
     /// Rule 25: whoever says that its data of an arc is damaged goes out of it, so that it drops what it has, and comes in
     /// again to be filled.
-    async fn refill(&self, tell: &mut dyn FnMut(Progress)) -> Result<(), NotMoved> {
+    pub(crate) async fn refill(&self, tell: &mut dyn FnMut(Progress)) -> Result<(), NotMoved> {
         for hop in self.survey().await?.hops {
             let Some(hello) = hop.hello else { continue };
             let storage = hello.member.storage;

@@ -11,6 +11,7 @@
 //!                            ├── info       how the ring is
 //!                            ├── fault      what a router says of a failure, as a status
 //!                            └── metrics    counts
+//!   keeper (one in each process): its own router ──▶ storages
 //! ```
 //!
 //! Its manners are those of a storage ([`minor_manners`]), and any number of doors may stand open: none keeps anything that
@@ -31,6 +32,7 @@ mod place;
 mod range;
 
 use crate::{
+    keeper::{self, Keeper},
     router::{Patience, Router},
     transport::http::{HttpTransport, Token},
 };
@@ -40,6 +42,7 @@ use actix_web::{
     http::Method,
     web::ServiceConfig,
 };
+use futures_util::future::{Either, select};
 use metrics::Metrics;
 use minor_manners::{Answered, Problem, body::InFlight};
 use minor_protocol::RingArc;
@@ -49,6 +52,7 @@ use std::{
     future::Future,
     io,
     net::TcpListener,
+    pin::pin,
     rc::Rc,
     sync::Arc,
     time::{Duration, Instant},
@@ -82,6 +86,8 @@ pub struct Settings {
     pub guard: Guard,
     /// Threads that answer, each with its own router.
     pub workers: usize,
+    /// How the ring is kept; none if somebody else does it, or nobody.
+    pub keeper: Option<keeper::Settings>,
 }
 
 /// What all workers share.
@@ -125,12 +131,23 @@ pub async fn serve(
     settings: Settings,
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> io::Result<()> {
-    let Settings { ring, known, token, timeout, guard, workers } = settings;
+    let Settings { ring, known, token, timeout, guard, workers, keeper } = settings;
     let in_flight = InFlight::default();
     let metrics = Metrics::new(&in_flight);
     let shared = Arc::new(Shared { guard, in_flight, metrics });
     let operation_ms = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX);
     let patience = Patience { operation_ms, ..Patience::default() };
+    let keeper = keeper.map(|settings| {
+        let transport = HttpTransport::new(token.as_ref());
+        let router = Router::new(transport, ring.clone(), Patience::default());
+        router.remember(&known);
+        let shared = Arc::clone(&shared);
+        let keeper = Keeper::new(router, settings, move |deed| {
+            log::info!(target: "sdht::keeper", "the keeper {deed}");
+            shared.metrics.note(deed);
+        });
+        keeper.run()
+    });
     let app = move || {
         // Here is the worker's own thread.
         let router = Router::new(HttpTransport::new(token.as_ref()), ring.clone(), patience);
@@ -138,7 +155,7 @@ pub async fn serve(
         let (shared, busy) = (Arc::clone(&shared), Rc::default());
         App::new().configure(routes(Rc::new(Door { router, shared, busy })))
     };
-    HttpServer::new(app)
+    let door = HttpServer::new(app)
         .workers(workers)
         .max_connections(CONNECTIONS.div_ceil(workers))
         .client_request_timeout(HEAD)
@@ -147,8 +164,15 @@ pub async fn serve(
         .shutdown_timeout(FAREWELL.as_secs())
         .shutdown_signal(stop)
         .listen(listener)?
-        .run()
-        .await
+        .run();
+    match keeper {
+        None => door.await,
+        // It never ends; when the door has closed, it stops between two messages.
+        Some(keeper) => match select(door, pin!(keeper)).await {
+            Either::Left((closed, _)) => closed,
+            Either::Right(((), door)) => door.await,
+        },
+    }
 }
 
 fn routes(door: Rc<Door>) -> impl FnOnce(&mut ServiceConfig) {
