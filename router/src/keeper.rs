@@ -326,53 +326,60 @@ impl<T: Transport> Keeper<T> {
         let now_ms = self.now_ms();
         self.say_why_nobody_is_evicted(standing);
         if let Some(work) = &self.under_way {
-            let dead = standing.to_evict();
+            let kind = work.duty.kind();
             let is_new = |member: &Member| match &work.duty {
                 Duty::Evict(named) => named.iter().all(|m| m.storage != member.storage),
                 _ => true,
             };
-            let kind = work.duty.kind();
-            if dead.iter().any(is_new) && self.diary.may(Kind::Evict, now_ms) {
-                self.set_aside(kind, "somebody has died".into());
-            } else {
-                return self.hold_on(kind).await;
+            let dead = standing.to_evict();
+            let is_time = self.diary.may(Kind::Evict, now_ms) && self.all_could_object(&dead);
+            if !dead.iter().any(is_new) || !is_time {
+                return self.hold_on(kind, standing).await;
             }
+            self.set_aside(kind, "somebody has died".into());
         }
         let quiet = Quiet { at_rest_ms: self.watch.every_ms(), half_done_ms: self.dead_after_ms() };
-        let accused = self.watch.accused();
-        let accuses = !accused.is_empty()
-            && matches!(gain(&standing.arcs, &accused), Gain::Copies | Gain::Votes);
+        let accused = self.accused(standing);
         let Some(duty) = standing.next(&self.diary, quiet, now_ms) else {
-            if accuses {
+            if !accused.is_empty() {
                 // Early, so that others can object before it is time.
-                let _ = self.take("to evict", &accused).await;
+                self.take("about to evict", &accused).await;
             } else if self.turn.is_ours() {
                 self.give_back().await;
             }
             return;
         };
-        let kind = duty.kind();
-        let accused = if accuses { accused } else { vec![] };
-        match self.take(kind.name(), &accused).await {
-            Taken::Ours => {}
-            Taken::Objected(heard) if kind == Kind::Evict => {
-                let who: Vec<String> = heard.into_iter().map(|id| self.address(id)).collect();
-                let why = format!("another keeper hears {}", who.join(", "));
-                self.diary.failed(kind, now_ms, self.dead_after_ms());
-                return (self.tell)(&Deed::Failed { kind, why });
-            }
-            Taken::Objected(_) => {}
-            // He does it, or we are asked again at the next look.
-            Taken::Others(_) | Taken::Nobodys(_) => return,
+        if self.take(duty.kind().name(), &accused).await != Taken::Ours {
+            return;
         }
+        if matches!(&duty, Duty::Evict(dead) if !self.all_could_object(dead)) {
+            return;
+        }
+        let kind = duty.kind();
         let why = self.why(&duty);
         (self.tell)(&Deed::Begun { kind, why });
         self.under_way = Some(UnderWay::begin(&self.router, duty, self.now_ms()));
     }
 
+    /// Who may soon be evicted: those whom it would help to go on without.
+    fn accused(&self, standing: &Standing) -> Vec<StorageId> {
+        let accused = self.watch.accused();
+        let helps = matches!(gain(&standing.arcs, &accused), Gain::Copies | Gain::Votes);
+        let may = self.diary.may(Kind::Evict, self.now_ms());
+        if may && helps && !accused.is_empty() { accused } else { vec![] }
+    }
+
+    /// Whether all of these were accused for so long that every keeper has looked, and read it, at least twice.
+    fn all_could_object(&self, dead: &[Member]) -> bool {
+        let now_ms = self.now_ms();
+        let long =
+            |m: &Member| self.turn.accused_ms(m.storage, now_ms) >= self.dead_after_ms() / 9 * 4;
+        dead.iter().all(long)
+    }
+
     /// Goes on with what is under way, unless somebody else has taken the turn.
-    async fn hold_on(&mut self, kind: Kind) {
-        let accused = self.watch.dead();
+    async fn hold_on(&mut self, kind: Kind, standing: &Standing) {
+        let accused = if kind == Kind::Evict { self.watch.dead() } else { self.accused(standing) };
         if let Taken::Others(_) = self.take(kind.name(), &accused).await {
             self.set_aside(kind, "another keeper has taken the turn".into());
         }
@@ -407,10 +414,21 @@ impl<T: Transport> Keeper<T> {
         let (now_ms, dead_after_ms, most) =
             (self.now_ms(), self.dead_after_ms(), 2 * self.patience());
         let take = self.turn.take(&self.router, (doing, accused), now_ms, dead_after_ms);
-        match timeout(most, take).await {
+        let taken = match timeout(most, take).await {
             Ok(taken) => taken,
             Err(_) => Taken::Nobodys("there was no time".into()),
+        };
+        if let Taken::Objected(heard) = &taken {
+            let who: Vec<String> = heard.iter().map(|id| self.address(*id)).collect();
+            let who = who.join(", ");
+            self.note(format!(
+                "does not evict {who}: another keeper hears it, so it is we who are cut off"
+            ));
+            self.diary.failed(Kind::Evict, self.now_ms(), dead_after_ms);
+            self.under_way = None;
+            self.give_back().await;
         }
+        taken
     }
 
     async fn give_back(&mut self) {

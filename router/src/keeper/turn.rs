@@ -12,6 +12,7 @@
 use crate::{register::Changed, router::Router, transport::Transport};
 use minor_protocol::{Expect, Key, Operation, Stamp, StorageId, Wish};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// What the record says.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -46,12 +47,19 @@ pub(super) struct Turn {
     ours: Option<Stamp>,
     /// Another's last word, and when we first saw it.
     others: Option<(Stamp, u64)>,
+    /// Whom we accuse, and since when others can read it.
+    accused: BTreeMap<StorageId, u64>,
 }
 
 impl Turn {
     /// For the keeper of this name.
     pub(super) fn new(name: u64) -> Self {
-        Self { name: name.max(1), ours: None, others: None }
+        Self { name: name.max(1), ours: None, others: None, accused: BTreeMap::new() }
+    }
+
+    /// For how long everybody could read that we accuse this one.
+    pub(super) fn accused_ms(&self, storage: StorageId, now_ms: u64) -> u64 {
+        self.accused.get(&storage).map_or(0, |since_ms| now_ms.saturating_sub(*since_ms))
     }
 
     /// Whether we have it, as far as we know.
@@ -61,6 +69,26 @@ impl Turn {
 
     /// Takes the turn, or renews it, and says what for.
     pub(super) async fn take<T: Transport>(
+        &mut self,
+        router: &Router<T>,
+        (doing, dead): (&str, &[StorageId]),
+        now_ms: u64,
+        patience_ms: u64,
+    ) -> Taken {
+        let taken = self.try_to_take(router, (doing, dead), now_ms, patience_ms).await;
+        match taken {
+            Taken::Ours => {
+                self.accused.retain(|storage, _| dead.contains(storage));
+                dead.iter().for_each(|storage| {
+                    self.accused.entry(*storage).or_insert(now_ms);
+                });
+            }
+            _ => self.accused.clear(),
+        }
+        taken
+    }
+
+    async fn try_to_take<T: Transport>(
         &mut self,
         router: &Router<T>,
         (doing, dead): (&str, &[StorageId]),
@@ -104,6 +132,7 @@ impl Turn {
 
     /// Lets others have it. What cannot be said now is found out by them, later.
     pub(super) async fn give_back<T: Transport>(&mut self, router: &Router<T>) {
+        self.accused.clear();
         if let Some(stamp) = self.ours.take() {
             let _ = say(router, Expect::Stamp(stamp), &Says::default()).await;
         }

@@ -113,18 +113,18 @@ impl Watch {
 
     /// Who is dead: silent for all of the time, in enough looks of which none was in doubt.
     pub fn dead(&self) -> Vec<StorageId> {
-        self.silent_for(self.dead_after_ms)
+        self.silent_for(self.dead_after_ms, LOOKS)
     }
 
-    /// Who will be dead soon: silent for two thirds of the time.
+    /// Who will be dead soon: silent for more than half of the time.
     pub fn accused(&self) -> Vec<StorageId> {
-        self.silent_for(self.dead_after_ms / 3 * 2)
+        self.silent_for(self.dead_after_ms / 9 * 5, LOOKS / 2)
     }
 
-    fn silent_for(&self, ms: u64) -> Vec<StorageId> {
+    fn silent_for(&self, ms: u64, looks: u32) -> Vec<StorageId> {
         let Some(now_ms) = self.last_ms else { return vec![] };
         let is_long = |silence: &Silence| {
-            silence.looks >= LOOKS && now_ms.saturating_sub(silence.since_ms) >= ms
+            silence.looks >= looks && now_ms.saturating_sub(silence.since_ms) >= ms
         };
         let silent = self.silent.iter().filter(|(_, silence)| is_long(silence));
         silent.map(|(storage, _)| *storage).collect()
@@ -179,7 +179,7 @@ mod tests {
             at(&mut watch, second * 1_000, "+-+");
             watch.accused().len()
         };
-        assert_eq!((0..=20).map(accused).collect::<Vec<_>>(), [vec![0; 20], vec![1]].concat());
+        assert_eq!((0..=17).map(accused).collect::<Vec<_>>(), [vec![0; 17], vec![1]].concat());
     }
 
     #[test]
