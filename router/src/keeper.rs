@@ -37,8 +37,10 @@ mod acting;
 mod deed;
 pub mod duties;
 mod looking;
+mod still;
 mod turn;
 pub mod watch;
+mod words;
 
 pub use deed::{Deed, Work};
 pub use duties::Kind;
@@ -56,6 +58,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     pin::pin,
 };
+use still::Stillness;
 use tokio::time::{Duration, Instant, sleep_until, timeout};
 use turn::{Taken, Turn};
 use watch::{Sign, Turned, Watch};
@@ -103,26 +106,6 @@ pub struct Keeper<T: Transport> {
     /// What was said of the dead that are not evicted: it is said once.
     said: String,
     under_way: Option<UnderWay>,
-}
-
-/// Since when nothing has moved.
-#[derive(Default)]
-struct Stillness {
-    /// The arcs, and how many records came to whoever is being filled.
-    shown: Vec<(RingArc, u64)>,
-    since_ms: u64,
-    /// It was we who moved something last.
-    is_ours: bool,
-}
-
-impl Stillness {
-    fn see(&mut self, shown: Vec<(RingArc, u64)>, now_ms: u64) -> u64 {
-        if self.shown != shown && !std::mem::take(&mut self.is_ours) {
-            self.since_ms = now_ms;
-        }
-        self.shown = shown;
-        now_ms.saturating_sub(self.since_ms)
-    }
 }
 
 impl<T: Transport> Keeper<T> {
@@ -189,10 +172,6 @@ impl<T: Transport> Keeper<T> {
         u64::try_from(self.settings.dead_after.as_millis()).unwrap_or(u64::MAX)
     }
 
-    fn note(&mut self, what: String) {
-        (self.tell)(&Deed::Noticed(what));
-    }
-
     /// One look, and what follows from it.
     async fn round(&mut self) {
         let begun_ms = self.now_ms();
@@ -247,10 +226,6 @@ impl<T: Transport> Keeper<T> {
                 self.note(format!("hears {who}, which is no part of the ring any more and knows it: it may join anew"));
             }
         }
-    }
-
-    fn address(&self, storage: StorageId) -> String {
-        self.members.get(&storage).map_or_else(|| storage.to_string(), |m| m.address.clone())
     }
 
     /// Where another keeper calls somebody dead whom we hear, it is told so.
@@ -387,7 +362,7 @@ impl<T: Transport> Keeper<T> {
 
     fn set_aside(&mut self, kind: Kind, why: String) {
         self.under_way = None;
-        self.still.is_ours = true;
+        self.still.was_ours();
         (self.tell)(&Deed::SetAside { kind, why });
     }
 
@@ -395,7 +370,7 @@ impl<T: Transport> Keeper<T> {
     async fn end(&mut self, ended: Result<(), String>) {
         let Some(work) = self.under_way.take() else { return };
         let (kind, now_ms) = (work.duty.kind(), self.now_ms());
-        self.still.is_ours = true;
+        self.still.was_ours();
         match ended {
             Ok(()) => {
                 self.diary.done(kind, work.begun_ms, now_ms);
@@ -435,52 +410,5 @@ impl<T: Transport> Keeper<T> {
         let most = self.patience();
         // Who is not heard by then is waited for by others.
         let _ = timeout(most, self.turn.give_back(&self.router)).await;
-    }
-
-    fn why(&self, duty: &Duty) -> String {
-        match duty {
-            Duty::Evict(dead) => {
-                let silent = |member: &Member| {
-                    let (ms, looks) = self.watch.silence(member.storage);
-                    format!(
-                        "{} was silent for {} s, in {looks} looks in a row, while most others answered",
-                        member.address,
-                        ms / 1_000
-                    )
-                };
-                dead.iter().map(silent).collect::<Vec<_>>().join("; ")
-            }
-            Duty::Finish => {
-                "an arc is half done or lacks a copy, and nobody has gone on with it".into()
-            }
-            Duty::Refill => "a storage does not trust its own data".into(),
-            Duty::Level(arcs) => format!("the copies of {} arcs count differently", arcs.len()),
-            Duty::Sweep => "everybody answers, and there are dead keys".into(),
-            Duty::SweepPieces => "it is time to look for what uploads have left behind".into(),
-            Duty::Balance(load) => {
-                format!("{} keeps {} % of its share", load.member.address, load.percent())
-            }
-        }
-    }
-
-    /// The dead that stay in their places are named once.
-    fn say_why_nobody_is_evicted(&mut self, standing: &Standing) {
-        let who: Vec<String> = standing.dead.iter().map(|id| self.address(*id)).collect();
-        let who = who.join(", ");
-        let say = match gain(&standing.arcs, &standing.dead) {
-            _ if standing.dead.is_empty() => String::new(),
-            Gain::Copies | Gain::Votes => String::new(),
-            Gain::Nothing => format!(
-                "leaves {who} in its place, dead as it is: nobody can take over its copies. Start it again, or join another storage"
-            ),
-            Gain::NoMajority(arcs) => format!(
-                "can do nothing about {who}: {} arcs have no majority without it. Start it again; or name all that never come back: sdht remove --dead",
-                arcs.len()
-            ),
-        };
-        if say != self.said && !say.is_empty() {
-            self.note(say.clone());
-        }
-        self.said = say;
     }
 }
