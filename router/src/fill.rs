@@ -27,11 +27,16 @@ use std::{
     cell::{Cell, RefCell},
     collections::BTreeMap,
 };
+use tokio::time::{Duration, timeout};
 
 /// Keys that are renewed, or copied one by one, at the same time.
 const AT_ONCE: usize = 256;
 /// Pages of one arc that are under way at the same time.
 const LANES: usize = 4;
+/// How long those who are not needed for a page may be later than the others.
+const LATE: Duration = Duration::from_secs(1);
+/// About how many bytes a row of a listing is, beside its key.
+const ROW_BYTES: usize = 48;
 
 /// Who listens to how far it has come, shared by the lanes.
 struct Told<'a> {
@@ -171,7 +176,11 @@ impl<T: Transport> Router<T> {
     ) -> Result<Page, String> {
         let epoch = arc.epoch;
         let full: Vec<&Member> = arc.full().collect();
-        let giver = full[self.turn(full.len())].storage;
+        let paces = self.core.lines.pace(full.iter().map(|member| member.storage));
+        let quick = full.iter().zip(paces).filter(|(_, pace)| !pace.is_doubted);
+        let quick: Vec<&Member> = quick.map(|(member, _)| *member).collect();
+        let givers = if quick.is_empty() { &full } else { &quick };
+        let giver = givers[self.turn(givers.len())].storage;
         let ask = |m: &Member| {
             let after = after.clone();
             let request = if arc.filling.is_some() && m.storage == giver {
@@ -184,7 +193,20 @@ impl<T: Transport> Router<T> {
         let mut answers = self.say_all(arc.members.iter().map(ask));
         let (mut listings, mut records) = (vec![], BTreeMap::new());
         let mut last = String::from("silence");
-        while let Some((from, heard)) = answers.next().await {
+        loop {
+            let next = match self.rest_may_be_late(arc, &listings) {
+                None => answers.next().await,
+                Some(patience) => match timeout(patience, answers.next()).await {
+                    Ok(next) => next,
+                    Err(_) => {
+                        let heard = |m: &&Member| listings.iter().any(|l| l.from == m.storage);
+                        let late = arc.members.iter().filter(|m| !heard(m));
+                        late.for_each(|member| self.core.lines.doubt(member.storage));
+                        break;
+                    }
+                },
+            };
+            let Some((from, heard)) = next else { break };
             self.take_in(arc, from, &heard);
             note(&mut last, arc, from, &heard);
             match heard {
@@ -200,15 +222,32 @@ impl<T: Transport> Router<T> {
             }
         }
         let heard = listings.iter().filter(|l| Some(l.from) != arc.filling).count();
-        let majority = enough(full.len());
-        let filling_heard = arc.filling.is_none_or(|f| listings.iter().any(|l| l.from == f));
-        if heard >= majority && filling_heard {
+        if is_enough(arc, &listings) {
+            if arc.filling.is_none() {
+                // Nothing is moved, but to look through everything takes its share too.
+                let rows = listings.iter().flat_map(|listing| &listing.rows);
+                self.core
+                    .pace
+                    .spend(rows.map(|row| ROW_BYTES + row.key.as_str().len()).sum())
+                    .await;
+            }
             // All in one order, whoever answered first.
             listings.sort_by_key(|l| l.from);
             Ok(Page { listings, records })
         } else {
             Err(format!("{heard} of {} full members listed {lane}; last: {last}", full.len()))
         }
+    }
+
+    /// While a newcomer waits, those who are not needed are not waited for as long as one who is dead would take.
+    fn rest_may_be_late(&self, arc: &RingArc, listings: &[Listing]) -> Option<Duration> {
+        if arc.filling.is_none() || !is_enough(arc, listings) {
+            return None;
+        }
+        let missing = arc.members.iter().map(|member| member.storage);
+        let missing = missing.filter(|id| listings.iter().all(|listing| listing.from != *id));
+        let doubted = self.core.lines.pace(missing).iter().all(|pace| pace.is_doubted);
+        Some(if doubted { Duration::ZERO } else { LATE })
     }
 
     pub(crate) async fn listings(
@@ -248,6 +287,13 @@ impl<T: Transport> Router<T> {
             }
         }
     }
+}
+
+/// Whether a majority of the full members has listed, and whoever is being filled.
+fn is_enough(arc: &RingArc, listings: &[Listing]) -> bool {
+    let heard = listings.iter().filter(|l| Some(l.from) != arc.filling).count();
+    let filling_heard = arc.filling.is_none_or(|f| listings.iter().any(|l| l.from == f));
+    heard >= enough(arc.full().count()) && filling_heard
 }
 
 /// A record as a listing shows it.

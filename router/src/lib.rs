@@ -105,6 +105,11 @@
 //! key's record names them. The pieces go first, and the key changes last, so a large object is there as a whole or not at
 //! all ([`object`]).
 //!
+//! # Healing
+//!
+//! Whatever an operator can do to a ring, a [`keeper`] does unasked: it looks at all storages every few seconds, calls one
+//! dead after many looks in vain, lets it go, and has others take over its copies. It lives in every door; keepers take turns.
+//!
 //! # Silence
 //!
 //! A storage answers yes, or no with its reason, or not at all, and these are three things: a no means that nothing was done;
@@ -127,6 +132,7 @@ pub mod error;
 mod fill;
 pub mod get;
 pub mod handle;
+pub mod keeper;
 pub mod listing;
 pub mod look;
 mod many;

@@ -17,7 +17,11 @@ use crate::{
     router::Router,
     transport::{Silence, Transport},
 };
-use futures_util::{FutureExt, StreamExt, future::LocalBoxFuture, stream::FuturesUnordered};
+use futures_util::{
+    FutureExt, StreamExt,
+    future::{LocalBoxFuture, join_all},
+    stream::FuturesUnordered,
+};
 use minor_protocol::{
     Ask, Member, Position, Reply, Request, RingArc, RingId, StorageId,
     limits::{LEARN_ARCS, SUCCESSORS},
@@ -152,6 +156,35 @@ impl<T: Transport> Router<T> {
                 return;
             }
         }
+    }
+
+    /// The same, with these addresses too, of everybody at once and without waiting for anybody longer than this: for whoever
+    /// looks again and again.
+    pub(crate) async fn look_about(&self, also: &[String], patience: Duration) -> Vec<Hop> {
+        let mut walk = self.begin();
+        walk.hear_of(also.iter().cloned());
+        loop {
+            let asked: Vec<String> = std::iter::from_fn(|| walk.next(None)).collect();
+            if asked.is_empty() {
+                break;
+            }
+            let heard = asked.iter().map(|address| timeout(patience, self.hello(address)));
+            let heard = join_all(heard).await;
+            for (address, heard) in asked.into_iter().zip(heard) {
+                let of_this_ring = |(hello, starts): (Hello, u64)| {
+                    self.hear_hello(&mut walk, &address, &hello, starts);
+                    (hello.ring.is_none() || hello.ring == self.ring_id()).then_some(hello)
+                };
+                let hello = heard.ok().and_then(Result::ok).and_then(of_this_ring);
+                walk.hops.push(Hop { address, hello });
+            }
+        }
+        let tiled = self.core.ring.borrow().tiled();
+        match tiled {
+            Some(arcs) => self.mend(&walk, &arcs),
+            None => self.teach_those_who_lag(&walk, &self.arcs()),
+        }
+        walk.hops
     }
 
     fn begin(&self) -> Walk {

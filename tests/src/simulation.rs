@@ -4,10 +4,12 @@
 //! * [`world`]: storages on simulated disks, and a network that loses, delays and doubles.
 //! * [`scenario`]: users, operators and accidents, drawn from the seed; and what is asked of the run when it is over.
 //! * [`script`]: short stories in which nothing is left to chance, for what chance comes to too seldom.
+//! * [`keeping`]: rings that are left to two keepers, and what befalls them.
 //! * [`invariants`]: what must hold at every moment.
 
 pub mod aimed;
 pub mod invariants;
+pub mod keeping;
 pub mod scenario;
 pub mod script;
 pub mod stories;

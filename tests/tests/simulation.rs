@@ -4,6 +4,7 @@
 use sdht_tests::{
     number,
     simulation::{
+        keeping::{Misfortune, keep},
         scenario::{Report, Scenario},
         stories::a_first_write_while_a_newcomer_comes,
     },
@@ -19,6 +20,17 @@ use std::{
 
 /// Runs every seed of `from..to` on all processors, and gives the sum of their reports or the lowest seed that went wrong.
 fn storm(from: u64, to: u64) -> Result<Report, String> {
+    all_of(from, to, |seed| {
+        let scenario = Scenario::drawn(seed);
+        scenario.run().map_err(|why| format!("{why}\n  {scenario:?}"))
+    })
+}
+
+fn all_of(
+    from: u64,
+    to: u64,
+    run: impl Fn(u64) -> Result<Report, String> + Sync,
+) -> Result<Report, String> {
     let next = AtomicU64::new(from);
     let sum = Mutex::new(Report::default());
     let wrong: Mutex<BTreeMap<u64, String>> = Mutex::default();
@@ -30,11 +42,10 @@ fn storm(from: u64, to: u64) -> Result<Report, String> {
                     if seed >= to || !wrong.lock().unwrap().is_empty() {
                         return;
                     }
-                    match Scenario::drawn(seed).run() {
+                    match run(seed) {
                         Ok(report) => sum.lock().unwrap().add(&report),
                         Err(why) => {
-                            let why = format!("seed {seed}: {why}\n  {:?}", Scenario::drawn(seed));
-                            wrong.lock().unwrap().insert(seed, why);
+                            drop(wrong.lock().unwrap().insert(seed, format!("seed {seed}: {why}")))
                         }
                     }
                 }
@@ -100,6 +111,46 @@ fn the_same_seed_gives_the_same_run() {
             (Scenario::drawn(seed).run().unwrap(), Scenario::drawn(seed).run().unwrap());
         assert_eq!((one.trace, one.counted, one.answered), (two.trace, two.counted, two.answered));
     }
+}
+
+/// Two keepers, and whatever may befall a ring: no storage that lives is evicted, one that is dead is replaced, and in the
+/// end every copy is there. `KEPT=10000` for more, `KEPT_SEED=7` for one again.
+#[test]
+fn two_keepers_heal_a_ring_and_evict_nobody_who_lives() {
+    let (first, count) = match number("KEPT_SEED", u64::MAX) {
+        u64::MAX => (0, number("KEPT", 200)),
+        one => (one, 1),
+    };
+    let misfortunes = Misfortune::ALL;
+    let report = all_of(first, first + count, |seed| {
+        let misfortune = misfortunes[(seed % misfortunes.len() as u64) as usize];
+        let counted = keep(misfortune, seed)?;
+        Ok(Report { counted, ..Report::default() })
+    });
+    let report = report.unwrap_or_else(|why| panic!("{why}"));
+    report.counted.iter().for_each(|(what, n)| println!("{n:>9}  {what}"));
+    if count >= 200 {
+        for what in [
+            "a cut lay in the way",
+            "a keeper evicted",
+            "a keeper levelled",
+            "a keeper objected",
+            "a keeper swept",
+        ] {
+            assert!(report.counted.contains_key(what), "it never happened that {what}");
+        }
+    }
+}
+
+/// The storm of every other run, and two hasty keepers in the middle of it.
+#[test]
+fn a_storm_is_survived_with_keepers_too() {
+    let count = number("KEPT", 200);
+    let report = all_of(0, count, |seed| {
+        Scenario { keepers: 2, down_ms: 4_000, ..Scenario::drawn(seed) }.run()
+    });
+    let report = report.unwrap_or_else(|why| panic!("{why}"));
+    report.counted.iter().for_each(|(what, n)| println!("{n:>9}  {what}"));
 }
 
 /// Issue 3: no request fails that had a majority.

@@ -41,7 +41,8 @@ impl Console {
     pub(crate) fn open(options: &Options) -> Result<Self, Fail> {
         let level = match (options.quiet, options.verbose) {
             (true, _) => "off",
-            (false, 0) => "warn",
+            // What a keeper does is told unasked.
+            (false, 0) => "sdht::keeper=info,warn",
             (false, 1) => "sdht=info,warn",
             (false, _) => "sdht=debug,info",
         };

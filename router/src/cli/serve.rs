@@ -6,6 +6,7 @@ use super::{
     Ended,
     console::{Console, token},
     fail::{Code, Fail},
+    settings::{self, duration},
 };
 use beside::{Beside, Flags};
 use clap::Args;
@@ -14,22 +15,32 @@ use futures_util::{
     future::{Either, select, try_join},
 };
 use sd_notify::NotifyState;
-use sdht::serve::{Guard, Settings, Tokens, serve};
+use sdht::{
+    keeper::{self, LEAST_DEAD_AFTER},
+    serve::{Guard, Settings, Tokens, serve},
+};
 use std::{
     net::{IpAddr, SocketAddr, TcpListener},
     path::PathBuf,
     pin::{Pin, pin},
     sync::Arc,
+    time::Duration,
 };
 use tokio::sync::oneshot;
 
-/// Serve the whole ring over HTTP, for every program that is not Rust.
+/// Serve the whole ring over HTTP, for every program that is not Rust; and keep it whole.
+///
+/// The keeper is part of it: it replaces storages that are dead, finishes what a stopped command began, levels copies, sweeps
+/// what is dead and evens out, and says each of these in a line on standard error. There may be any number of doors; their
+/// keepers take turns.
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
   sdht serve
   sdht serve -p 7001 --workers 2
   sdht serve --with-storage 8000 --leave-on-exit
+  sdht serve --dead-after 2m --max-rate 10000000
+  sdht serve --no-keeper
   sdht serve --ring 10.0.0.1:8000 --bind 10.0.0.9 --door-token-file /etc/sdht/door")]
 pub(crate) struct Serve {
     /// The port to listen on; 0 takes any free one and says which.
@@ -52,8 +63,27 @@ pub(crate) struct Serve {
     #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u16).range(1..=64))]
     workers: Option<u16>,
 
+    /// Leave the ring as it is: nothing is healed by this door.
+    #[arg(long)]
+    no_keeper: bool,
+
+    /// How long a storage is silent before the keeper replaces it, as 30s or 2m; 2 s at the least. [default: 30s]
+    #[arg(long, env = "SDHT_DEAD_AFTER", value_name = "TIME", value_parser = dead_after)]
+    dead_after: Option<Duration>,
+
+    /// Bytes the keeper moves in a second at the most, so that users do not feel it. [default: 33554432]
+    #[arg(long, env = "SDHT_MAX_RATE", value_name = "BYTES", value_parser = settings::bytes)]
+    max_rate: Option<u64>,
+
     #[command(flatten)]
     beside: Flags,
+}
+
+/// A time that tells a dead storage from a slow one.
+fn dead_after(text: &str) -> Result<Duration, String> {
+    let time = duration(text)?;
+    let least = LEAST_DEAD_AFTER;
+    if time < least { Err(format!("{} s at the least", least.as_secs())) } else { Ok(time) }
 }
 
 impl Serve {
@@ -105,6 +135,11 @@ impl Serve {
         let address = listener.local_addr()?;
         let storages = &console.settings;
         let cores = || std::thread::available_parallelism().map_or(1, usize::from);
+        let usual = keeper::Settings::default();
+        let keeper = keeper::Settings {
+            dead_after: self.dead_after.unwrap_or(usual.dead_after),
+            max_rate: self.max_rate.unwrap_or(usual.max_rate),
+        };
         let settings = Settings {
             ring: storages.ring.value.clone(),
             known,
@@ -113,6 +148,7 @@ impl Serve {
             guard: Guard::new(address, &address.to_string(), tokens),
             workers: self.workers.map_or_else(cores, usize::from),
             counters: Arc::clone(&console.counters),
+            keeper: (!self.no_keeper).then_some(keeper),
         };
         console.say(format!("sdht: listening on http://{address}/"));
         tell(NotifyState::Ready);

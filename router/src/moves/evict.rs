@@ -58,21 +58,54 @@ impl<T: Transport> Router<T> {
         loss: Loss,
         tell: &mut dyn FnMut(Progress),
     ) -> Result<(), NotMoved> {
-        let mut watched = self.watched(Cause::Evict, tell);
-        let tell: &mut dyn FnMut(Progress) = &mut |progress| watched.tell(progress);
-        // The first round teaches those who lag, and the second sees them taught.
-        self.ask_everybody().await;
-        let hops = self.ask_everybody().await;
-        let arcs = as_remembered(&hops)?;
+        let (hops, arcs) = self.roll_call().await?;
         let mut gone = vec![];
         for address in dead {
             let member = arcs.iter().flat_map(|arc| &arc.members).find(|m| m.address == *address);
             let member = member.ok_or_else(|| NotMoved::Unknown { address: address.clone() })?;
+            gone.push(member.clone());
+        }
+        self.let_go(&gone, loss, (hops, arcs), tell).await
+    }
+
+    /// The same for storages known by their ids; those that the ring does not know any more are passed over.
+    pub(crate) async fn evict_by_id(
+        &self,
+        dead: &[StorageId],
+        loss: Loss,
+        tell: &mut dyn FnMut(Progress),
+    ) -> Result<(), NotMoved> {
+        let (hops, arcs) = self.roll_call().await?;
+        let of = |id: &StorageId| arcs.iter().find_map(|arc| arc.member(*id)).cloned();
+        let gone: Vec<Member> = dead.iter().filter_map(of).collect();
+        self.let_go(&gone, loss, (hops, arcs), tell).await
+    }
+
+    /// Asks everybody: who is there, and what the ring is by their memory.
+    async fn roll_call(&self) -> Result<(Vec<Hop>, Vec<RingArc>), NotMoved> {
+        // The first round teaches those who lag, and the second sees them taught.
+        self.ask_everybody().await;
+        let hops = self.ask_everybody().await;
+        let arcs = as_remembered(&hops)?;
+        Ok((hops, arcs))
+    }
+
+    async fn let_go(
+        &self,
+        dead: &[Member],
+        loss: Loss,
+        (hops, arcs): (Vec<Hop>, Vec<RingArc>),
+        tell: &mut dyn FnMut(Progress),
+    ) -> Result<(), NotMoved> {
+        let mut watched = self.watched(Cause::Evict, tell);
+        let tell: &mut dyn FnMut(Progress) = &mut |progress| watched.tell(progress);
+        let mut gone = vec![];
+        for member in dead {
             let answers = |hop: &Hop| {
                 hop.hello.as_ref().is_some_and(|hello| hello.member.storage == member.storage)
             };
             if hops.iter().any(answers) {
-                return Err(NotMoved::Alive { address: address.clone() });
+                return Err(NotMoved::Alive { address: member.address.clone() });
             }
             gone.push(member.storage);
         }

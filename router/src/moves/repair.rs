@@ -30,10 +30,9 @@ impl<T: Transport> Router<T> {
         let mut watched = self.watched(Cause::Repair, tell);
         let tell: &mut dyn FnMut(Progress) = &mut |progress| watched.tell(progress);
         self.heed_majorities().await?;
-        self.look_round(tell).await?;
         let begun = Instant::now();
         loop {
-            self.reach(|arcs| Ok(Goal::of(arcs)), tell).await?;
+            self.finish(tell).await?;
             self.refill(tell).await?;
             // A walk ends when the ring closes; only who is asked last may have heard of what was decided last.
             let arcs = self.survey().await?.arcs;
@@ -52,9 +51,15 @@ impl<T: Transport> Router<T> {
         }
     }
 
+    /// Finishes or undoes what is half done.
+    pub(crate) async fn finish(&self, tell: &mut dyn FnMut(Progress)) -> Result<(), NotMoved> {
+        self.look_round(tell).await?;
+        self.reach(|arcs| Ok(Goal::of(arcs)), tell).await
+    }
+
     /// Rule 25: whoever says that its data of an arc is damaged goes out of it, so that it drops what it has, and comes in
     /// again to be filled.
-    async fn refill(&self, tell: &mut dyn FnMut(Progress)) -> Result<(), NotMoved> {
+    pub(crate) async fn refill(&self, tell: &mut dyn FnMut(Progress)) -> Result<(), NotMoved> {
         for hop in self.survey().await?.hops {
             let Some(hello) = hop.hello else { continue };
             let storage = hello.member.storage;

@@ -2,7 +2,10 @@
 //! each other at every request.
 
 use super::place::OPERATIONS;
-use crate::counters::Counters;
+use crate::{
+    counters::Counters,
+    keeper::{Deed, Kind, Work},
+};
 use actix_web::http::StatusCode;
 use minor_manners::body::InFlight;
 use std::{
@@ -29,6 +32,9 @@ struct Counted {
     took: [AtomicU64; BUCKETS_US.len() + 1],
     sum_us: AtomicU64,
 }
+
+/// What a keeper repairs.
+const REPAIRS: [&str; 4] = ["copied", "levelled", "swept", "piece"];
 
 /// The first so many operations are about keys; the others are about the ring.
 const ABOUT_KEYS: usize = OPERATIONS.len() - 1;
@@ -80,6 +86,10 @@ impl SoFar {
 /// Everything that is counted.
 pub(super) struct Metrics {
     operations: [Counted; OPERATIONS.len()],
+    /// What the keeper carried out to its end.
+    actions: [AtomicU64; Kind::ALL.len()],
+    /// Of so many records, or keys.
+    repairs: [AtomicU64; REPAIRS.len()],
     in_flight: InFlight,
     /// What the routers did for them.
     counters: Arc<Counters>,
@@ -95,8 +105,26 @@ pub(super) struct Standing {
 
 impl Metrics {
     pub(super) fn new(in_flight: &InFlight, counters: &Arc<Counters>) -> Self {
-        let (in_flight, counters) = (in_flight.clone(), Arc::clone(counters));
-        Self { operations: Default::default(), in_flight, counters }
+        Self {
+            operations: Default::default(),
+            actions: Default::default(),
+            repairs: Default::default(),
+            in_flight: in_flight.clone(),
+            counters: Arc::clone(counters),
+        }
+    }
+
+    /// Counts what the keeper has done.
+    pub(super) fn note(&self, deed: &Deed) {
+        let Deed::Done { kind, work, .. } = deed else { return };
+        let of_kind = Kind::ALL.iter().zip(&self.actions).find(|(one, _)| *one == kind);
+        if let Some((_, count)) = of_kind {
+            count.fetch_add(1, Relaxed);
+        }
+        let Work { copied, levelled, swept, pieces, .. } = work;
+        for (count, more) in self.repairs.iter().zip([copied, levelled, swept, pieces]) {
+            count.fetch_add(*more, Relaxed);
+        }
     }
 
     /// Counts one request.
@@ -157,6 +185,17 @@ impl Metrics {
             writeln!(out, "{name}_bucket{{op=\"{op}\",le=\"+Inf\"}} {count}")?;
             writeln!(out, "{name}_sum{{op=\"{op}\"}} {sum}")?;
             writeln!(out, "{name}_count{{op=\"{op}\"}} {count}")?;
+        }
+        writeln!(out, "# HELP sdht_keeper_actions_total What the keeper carried out to its end")?;
+        writeln!(out, "# TYPE sdht_keeper_actions_total counter")?;
+        for (kind, count) in Kind::ALL.iter().zip(&self.actions) {
+            let (kind, count) = (kind.name(), count.load(Relaxed));
+            writeln!(out, "sdht_keeper_actions_total{{action=\"{kind}\"}} {count}")?;
+        }
+        writeln!(out, "# HELP sdht_repairs_total Records and keys the keeper repaired")?;
+        writeln!(out, "# TYPE sdht_repairs_total counter")?;
+        for (kind, count) in REPAIRS.iter().zip(&self.repairs) {
+            writeln!(out, "sdht_repairs_total{{kind=\"{kind}\"}} {}", count.load(Relaxed))?;
         }
         let held = self.in_flight.bytes();
         writeln!(out, "# HELP sdht_in_flight_bytes Bytes of requests held")?;
@@ -237,6 +276,24 @@ mod tests {
         let since = metrics.so_far().since(&before);
         assert_eq!((since.requests(), since.failed()), (1, 1), "the page itself does not count");
         assert_eq!(since.quantile_us(0.5), Some(10_000_000));
+    }
+
+    #[test]
+    fn what_the_keeper_has_done_is_counted_and_what_it_only_began_is_not() {
+        let metrics = Metrics::new(&InFlight::default(), &Arc::default());
+        metrics.note(&Deed::Begun { kind: Kind::Evict, why: String::new() });
+        let mut work = Work::default();
+        work.copied = 7;
+        metrics.note(&Deed::Done { kind: Kind::Evict, work, took_ms: 1 });
+        metrics.note(&Deed::Failed { kind: Kind::Balance, why: String::new() });
+        let text = metrics.text(None);
+        for line in [
+            "sdht_keeper_actions_total{action=\"evict\"} 1",
+            "sdht_keeper_actions_total{action=\"balance\"} 0",
+            "sdht_repairs_total{kind=\"copied\"} 7",
+        ] {
+            assert!(text.lines().any(|written| written == line), "{line} is not in\n{text}");
+        }
     }
 
     #[test]

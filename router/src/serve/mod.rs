@@ -12,6 +12,7 @@
 //!                            ├── page       the ring, drawn, for people; and what they change there
 //!                            ├── fault      what a router says of a failure, as a status
 //!                            └── metrics    counts
+//!   keeper (one in each process): its own router ──▶ storages
 //! ```
 //!
 //! Beside the workers stands the [`window`], through which all pages see the same [`picture`] of the ring.
@@ -38,6 +39,7 @@ mod window;
 
 use crate::{
     counters::Counters,
+    keeper::{self, Keeper},
     router::{Patience, Router},
     transport::http::{HttpTransport, Token},
 };
@@ -47,7 +49,7 @@ use actix_web::{
     http::Method,
     web::ServiceConfig,
 };
-use futures_util::future::{join, select};
+use futures_util::future::{Either, join, pending, select};
 use metrics::Metrics;
 use minor_manners::{Answered, Problem, body::InFlight};
 use minor_protocol::RingArc;
@@ -95,6 +97,8 @@ pub struct Settings {
     pub workers: usize,
     /// Where its routers count what they do.
     pub counters: Arc<Counters>,
+    /// How the ring is kept; none if somebody else does it, or nobody.
+    pub keeper: Option<keeper::Settings>,
 }
 
 /// What all workers share.
@@ -139,7 +143,7 @@ pub async fn serve(
     settings: Settings,
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> io::Result<()> {
-    let Settings { ring, known, token, timeout, guard, workers, counters } = settings;
+    let Settings { ring, known, token, timeout, guard, workers, counters, keeper } = settings;
     let in_flight = InFlight::default();
     let metrics = Metrics::new(&in_flight, &counters);
     let operation_ms = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX);
@@ -149,6 +153,18 @@ pub async fn serve(
     let (window, watcher) = window(seeing);
     let shared = Arc::new(Shared { guard, in_flight, metrics, window });
     let watched = Arc::clone(&shared);
+    let keeper = keeper.map(|settings| {
+        let transport = HttpTransport::new(token.as_ref());
+        let counters = Arc::clone(&counters);
+        let router = Router::counted(transport, ring.clone(), Patience::default(), counters);
+        router.remember(&known);
+        let shared = Arc::clone(&shared);
+        let keeper = Keeper::new(router, settings, move |deed| {
+            log::info!(target: "sdht::keeper", "the keeper {deed}");
+            shared.metrics.note(deed);
+        });
+        keeper.run()
+    });
     let app = move || {
         // Here is the worker's own thread.
         let transport = HttpTransport::new(token.as_ref());
@@ -176,7 +192,17 @@ pub async fn serve(
         // Whoever listens would hold up the farewell: they hear the end at once.
         select(pin!(watcher.watch(&watched.metrics)), closed).await;
     };
-    join(serving, watching).await.0
+    let keeping = async {
+        match keeper {
+            Some(keeper) => keeper.await,
+            None => pending().await,
+        }
+    };
+    // The keeper never ends; when the door has closed, it stops between two messages.
+    match select(pin!(join(serving, watching)), pin!(keeping)).await {
+        Either::Left(((closed, ()), _)) => closed,
+        Either::Right(((), open)) => open.await.0,
+    }
 }
 
 fn routes(door: Rc<Door>) -> impl FnOnce(&mut ServiceConfig) {

@@ -122,6 +122,11 @@ fn rows(world: &World, host: usize) -> Vec<(Row, Vec<u8>)> {
     world.disk(host).scan(Tree::Records, &[], 10_000).unwrap_or_default()
 }
 
+/// What a host holds of a stretch of the ring: every record with its key.
+pub fn held(world: &World, host: usize, span: Span) -> Vec<(Vec<u8>, Vec<u8>)> {
+    rows(world, host).into_iter().filter(|(row, _)| span.holds(place(row))).collect()
+}
+
 /// Where on the ring a row belongs.
 fn place(row: &[u8]) -> Position {
     Position(u64::from_be_bytes(*row.first_chunk().expect("a row begins with its place")))

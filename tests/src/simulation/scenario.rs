@@ -51,6 +51,8 @@ pub struct Scenario {
     pub operators: usize,
     /// Somebody who lists all keys, again and again, with a router of his own.
     pub listers: usize,
+    /// Keepers, each with a router of its own. In a storm they call a storage dead after two seconds.
+    pub keepers: usize,
     /// What goes wrong with messages during the storm.
     pub faults: Faults,
     /// Accidents of storages and routers during the storm.
@@ -163,6 +165,7 @@ impl Scenario {
             },
             accidents: chance.below(6),
             listers: chance.below(2) as usize,
+            keepers: 0,
             deeds: {
                 use Deed::*;
                 [Get, Get, Get, Get, Set, Set, Set, SetAbsent, SetSeen, Delete]
@@ -265,12 +268,13 @@ impl Run {
         let users: Vec<_> = (0..self.scenario.users).map(|n| self.user(n as u64)).collect();
         let operators: Vec<_> = (0..self.scenario.operators).map(|_| self.operator()).collect();
         let listers: Vec<_> = (0..self.scenario.listers).map(|_| self.lister()).collect();
+        let keepers: Vec<_> = (0..self.scenario.keepers).map(|_| self.keeper()).collect();
         let accidents = self.accidents();
         for user in users {
             user.await.map_err(|why| format!("a user fell over: {why}"))?;
         }
         accidents.await.map_err(|why| format!("the accidents fell over: {why}"))?;
-        operators.iter().chain(&listers).for_each(JoinHandle::abort);
+        operators.iter().chain(&listers).chain(&keepers).for_each(JoinHandle::abort);
 
         // Calm: everybody is up, every message comes.
         self.world.set_faults(Faults::default());

@@ -255,7 +255,8 @@ impl World {
     /// A way for a router to reach the storages.
     /// Its clock is so much ahead.
     pub fn transport(self: &Rc<Self>, ahead_ms: u64) -> SimulatedTransport {
-        SimulatedTransport { world: Rc::clone(self), is_dead: Rc::default(), ahead_ms }
+        let (world, is_dead, cut_off) = (Rc::clone(self), Rc::default(), Rc::default());
+        SimulatedTransport { world, is_dead, cut_off, ahead_ms }
     }
 
     async fn deliver(self: Rc<Self>, host: usize, ask: Ask) -> Option<Answers> {
@@ -329,6 +330,8 @@ impl World {
 pub struct SimulatedTransport {
     world: Rc<World>,
     is_dead: Rc<Cell<bool>>,
+    /// Hosts that nothing comes to from here.
+    cut_off: Rc<RefCell<Vec<String>>>,
     ahead_ms: u64,
 }
 
@@ -337,15 +340,26 @@ impl SimulatedTransport {
     pub fn kill_switch(&self) -> Rc<Cell<bool>> {
         Rc::clone(&self.is_dead)
     }
+
+    /// The hosts that a cut lies before: what is asked of them from here does not come.
+    pub fn cut(&self) -> Rc<RefCell<Vec<String>>> {
+        Rc::clone(&self.cut_off)
+    }
 }
 
 impl Transport for SimulatedTransport {
     fn ask(&self, address: &str, ask: Ask) -> LocalBoxFuture<'static, Result<Answers, Silence>> {
         let (world, is_dead) = (Rc::clone(&self.world), Rc::clone(&self.is_dead));
         let address = address.to_owned();
+        let is_cut_off = self.cut_off.borrow().contains(&address);
         async move {
             if is_dead.get() {
                 return pending().await;
+            }
+            if is_cut_off {
+                world.count("a cut lay in the way");
+                sleep(Duration::from_millis(DEADLINE_MS)).await;
+                return Err(Silence::TooLate(DEADLINE_MS));
             }
             // Sent is sent: that the router stops waiting takes nothing back.
             let carried = tokio::task::spawn_local(Rc::clone(&world).carry(address, ask));

@@ -67,7 +67,8 @@ mod tests {
 
     #[test]
     fn a_second_tells_what_came_in_it_and_the_past_has_an_end() {
-        let (metrics, mut past) = (Metrics::new(&InFlight::default()), Past::default());
+        let (metrics, mut past) =
+            (Metrics::new(&InFlight::default(), &std::sync::Arc::default()), Past::default());
         let begun = Instant::now();
         let mut last = Load::default();
         for second in 0..400_u64 {

@@ -1,7 +1,10 @@
 //! Who acts in a run: users who quarrel over keys, operators who change the ring and die at it, and accidents.
 
 use super::*;
-use sdht::listing::Cursor;
+use sdht::{
+    keeper::{Deed as Kept, Keeper, Kind as Duty},
+    listing::Cursor,
+};
 
 impl Run {
     /// Looks at the invariants all the time.
@@ -183,6 +186,17 @@ impl Run {
         })
     }
 
+    /// Somebody who keeps the ring, unasked.
+    pub(super) fn keeper(&self) -> JoinHandle<()> {
+        let router = self.router(Patience { operation_ms: 3_000, step_ms: 5_000 }).0;
+        let world = Rc::clone(&self.world);
+        let settings = sdht::keeper::Settings {
+            dead_after: Duration::from_secs(2),
+            ..sdht::keeper::Settings::default()
+        };
+        spawn_local(Keeper::new(router, settings, move |deed| world.count(done(deed))).run())
+    }
+
     /// One host after another has an accident, and is well again after a while.
     pub(super) fn accidents(&self) -> JoinHandle<()> {
         let (world, scenario) = (Rc::clone(&self.world), self.scenario);
@@ -251,7 +265,22 @@ fn agreed(decree: &minor_protocol::Decree) -> &'static str {
     }
 }
 
-pub(super) fn key(n: u64) -> Key {
+/// What a keeper did, for counting.
+pub(in crate::simulation) fn done(deed: &Kept) -> &'static str {
+    match deed {
+        Kept::Done { kind: Duty::Evict, .. } => "a keeper evicted",
+        Kept::Done { kind: Duty::Finish, .. } => "a keeper finished what another began",
+        Kept::Done { kind: Duty::Level, .. } => "a keeper levelled",
+        Kept::Done { kind: Duty::Sweep, .. } => "a keeper swept",
+        Kept::Done { .. } => "a keeper did something else",
+        Kept::Begun { .. } => "a keeper began something",
+        Kept::SetAside { .. } => "a keeper left something for another thing",
+        Kept::Failed { .. } => "a keeper gave up for now",
+        Kept::Noticed(_) => "a keeper noticed something",
+    }
+}
+
+pub(in crate::simulation) fn key(n: u64) -> Key {
     Key::new(format!("key {n}")).expect("it is short")
 }
 
