@@ -98,7 +98,9 @@ impl<T: Transport> Router<T> {
     /// Asks whoever is at an address who that is.
     pub async fn hello(&self, address: &str) -> Result<(Hello, u64), Silence> {
         let ask = Ask { storage: None, ring: None, starts: 0, requests: vec![Request::Hello] };
-        let answers = self.core.lines.ask_stranger(address, ask).await?;
+        let heard = self.core.lines.ask_stranger(address, ask).await;
+        self.heard_at(address, heard.as_ref().err());
+        let answers = heard?;
         match answers.answers.into_iter().next() {
             Some(Ok(Reply::Hello(hello))) if hello.member.storage == answers.storage => {
                 self.core.lines.heard_starts(answers.storage, answers.starts);
@@ -146,13 +148,16 @@ impl<T: Transport> Router<T> {
         let mut walk = self.begin();
         walk.hear_of(also.iter().cloned());
         loop {
-            let asked: Vec<String> = std::iter::from_fn(|| walk.next(None)).collect();
+            let asked: Vec<String> = std::iter::from_fn(|| walk.next(None, |_| false)).collect();
             if asked.is_empty() {
                 break;
             }
             let heard = asked.iter().map(|address| timeout(patience, self.hello(address)));
             let heard = join_all(heard).await;
             for (address, heard) in asked.into_iter().zip(heard) {
+                if heard.is_err() {
+                    self.heard_at(&address, Some(&Silence::TooLate(patience.as_millis() as u64)));
+                }
                 let of_this_ring = |(hello, starts): (Hello, u64)| {
                     self.hear_hello(&mut walk, &address, &hello, starts).is_ok().then_some(hello)
                 };
@@ -188,7 +193,8 @@ impl<T: Transport> Router<T> {
         let next = {
             let gap = walk.ring.gap();
             let near = gap.and_then(|gap| neighbour_of(&walk.ring.arcs(), gap));
-            walk.next(near)
+            // Whoever was silent lately is asked when all others have been.
+            walk.next(near.filter(|near| !self.is_silent(near)), |address| self.is_silent(address))
         };
         let Some(address) = next else { return Err(walk.no_ring(walk.ring.gap())) };
         let heard = self.hello(&address).await;
@@ -355,15 +361,22 @@ impl Walk {
         }
     }
 
-    /// Whom to ask next: the preferred one if it was not asked yet, else whoever has waited longest.
-    fn next(&mut self, preferred: Option<String>) -> Option<String> {
+    /// Whom to ask next: the preferred one if it was not asked yet, else whoever has waited longest, the silent at last.
+    fn next(
+        &mut self,
+        preferred: Option<String>,
+        is_silent: impl Fn(&str) -> bool,
+    ) -> Option<String> {
         let preferred = preferred.filter(|address| !self.asked.contains(address));
         let next = match preferred {
             Some(address) => {
                 self.waiting.retain(|waiting| *waiting != address);
                 Some(address)
             }
-            None => self.waiting.pop_front(),
+            None => {
+                let first = self.waiting.iter().position(|address| !is_silent(address));
+                self.waiting.remove(first.unwrap_or(0))
+            }
         };
         self.asked.extend(next.clone());
         next
