@@ -10,7 +10,7 @@
 
 use crate::{
     moves::{NotMoved, Progress, Synced, note},
-    router::Router,
+    router::{Enough, Router},
     sync::{Chore, Listing, dead_everywhere, enough, settle},
     transport::Transport,
     tries::Again,
@@ -27,14 +27,11 @@ use std::{
     cell::{Cell, RefCell},
     collections::BTreeMap,
 };
-use tokio::time::{Duration, timeout};
 
 /// Keys that are renewed, or copied one by one, at the same time.
 const AT_ONCE: usize = 256;
 /// Pages of one arc that are under way at the same time.
 const LANES: usize = 4;
-/// How long those who are not needed for a page may be later than the others.
-const LATE: Duration = Duration::from_secs(1);
 /// About how many bytes a row of a listing is, beside its key.
 const ROW_BYTES: usize = 48;
 
@@ -176,9 +173,8 @@ impl<T: Transport> Router<T> {
     ) -> Result<Page, String> {
         let epoch = arc.epoch;
         let full: Vec<&Member> = arc.full().collect();
-        let paces = self.core.lines.pace(full.iter().map(|member| member.storage));
-        let quick = full.iter().zip(paces).filter(|(_, pace)| !pace.is_doubted);
-        let quick: Vec<&Member> = quick.map(|(member, _)| *member).collect();
+        let quick: Vec<&Member> =
+            full.iter().copied().filter(|member| !self.is_silent(&member.address)).collect();
         let givers = if quick.is_empty() { &full } else { &quick };
         let giver = givers[self.turn(givers.len())].storage;
         let ask = |m: &Member| {
@@ -191,21 +187,15 @@ impl<T: Transport> Router<T> {
             (m.clone(), request)
         };
         let mut answers = self.say_all(arc.members.iter().map(ask));
-        let (mut listings, mut records) = (vec![], BTreeMap::new());
+        let (mut listings, mut records): (Vec<Listing>, _) = (vec![], BTreeMap::new());
         let mut last = String::from("silence");
         loop {
-            let next = match self.rest_may_be_late(arc, &listings) {
-                None => answers.next().await,
-                Some(patience) => match timeout(patience, answers.next()).await {
-                    Ok(next) => next,
-                    Err(_) => {
-                        let heard = |m: &&Member| listings.iter().any(|l| l.from == m.storage);
-                        let late = arc.members.iter().filter(|m| !heard(m));
-                        late.for_each(|member| self.core.lines.doubt(member.storage));
-                        break;
-                    }
-                },
-            };
+            let heard = |m: &&Member| listings.iter().any(|l| l.from == m.storage);
+            let missing: Vec<Member> = arc.members.iter().filter(|m| !heard(m)).cloned().collect();
+            // While a newcomer waits, those who are not needed are not waited for as long as one who is dead would take.
+            let may_be_late = arc.filling.is_some() && is_enough(arc, &listings);
+            let heard_of = if may_be_late { Enough::Already } else { Enough::NotYet };
+            let next = self.next_in_time(&mut answers, heard_of, missing.iter()).await;
             let Some((from, heard)) = next else { break };
             self.take_in(arc, from, &heard);
             note(&mut last, arc, from, &heard);
@@ -237,17 +227,6 @@ impl<T: Transport> Router<T> {
         } else {
             Err(format!("{heard} of {} full members listed {lane}; last: {last}", full.len()))
         }
-    }
-
-    /// While a newcomer waits, those who are not needed are not waited for as long as one who is dead would take.
-    fn rest_may_be_late(&self, arc: &RingArc, listings: &[Listing]) -> Option<Duration> {
-        if arc.filling.is_none() || !is_enough(arc, listings) {
-            return None;
-        }
-        let missing = arc.members.iter().map(|member| member.storage);
-        let missing = missing.filter(|id| listings.iter().all(|listing| listing.from != *id));
-        let doubted = self.core.lines.pace(missing).iter().all(|pace| pace.is_doubted);
-        Some(if doubted { Duration::ZERO } else { LATE })
     }
 
     pub(crate) async fn listings(

@@ -196,12 +196,13 @@ impl<T: Transport> Keeper<T> {
             .map(|member| (member.storage, member.clone()))
             .collect();
         if looked.arcs.is_some() {
+            self.gone.retain(|storage, _| !members.contains_key(storage));
             for (storage, member) in std::mem::replace(&mut self.members, members) {
-                if self.gone.len() < REMEMBERED {
+                let is_gone = !self.members.contains_key(&storage);
+                if is_gone && self.gone.len() < REMEMBERED {
                     self.gone.insert(storage, member);
                 }
             }
-            self.gone.retain(|storage, _| !self.members.contains_key(storage));
         }
         for turned in turned {
             match turned {
@@ -391,7 +392,10 @@ impl<T: Transport> Keeper<T> {
         let take = self.turn.take(&self.router, (doing, accused), now_ms, dead_after_ms);
         let taken = match timeout(most, take).await {
             Ok(taken) => taken,
-            Err(_) => Taken::Nobodys("there was no time".into()),
+            Err(_) => {
+                self.turn.is_not_read();
+                Taken::Nobodys("there was no time".into())
+            }
         };
         if let Taken::Objected(heard) = &taken {
             let who: Vec<String> = heard.iter().map(|id| self.address(*id)).collect();

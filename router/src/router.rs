@@ -7,7 +7,7 @@ use crate::{
     ring::RingMap,
     tally::Verdict,
     transport::{
-        Inbox, Transport,
+        Inbox, Silence, Transport,
         lines::{Heard, Lines},
     },
     tries::Count,
@@ -24,10 +24,23 @@ use minor_protocol::{
 use std::{
     borrow::Borrow,
     cell::{Cell, RefCell},
+    collections::BTreeSet,
     pin::pin,
     rc::Rc,
     time::Duration,
 };
+
+/// How long those whose answers are not needed may be later than the others.
+const LATE: Duration = Duration::from_secs(1);
+
+/// Whether what was heard is enough to go on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Enough {
+    /// Everybody still to be heard may be needed.
+    NotYet,
+    /// More would be welcome, and is not needed.
+    Already,
+}
 
 /// How patient a router is.
 #[derive(Clone, Copy, Debug)]
@@ -67,6 +80,8 @@ pub(crate) struct Core<T> {
     pub(crate) patience: Patience,
     pub(crate) turns: Rc<Turns>,
     pub(crate) pace: Pace,
+    /// Addresses at which nobody answered when it was last asked who is there: others are asked first, and waited for.
+    silent: RefCell<BTreeSet<String>>,
     /// Whom to ask for the value next: it goes round.
     turn: Cell<usize>,
     /// How often an arc was asked about a key.
@@ -97,6 +112,7 @@ impl<T: Transport> Router<T> {
             patience,
             turns: Rc::default(),
             pace: Pace::default(),
+            silent: RefCell::default(),
             turn: Cell::new(0),
             rounds: Cell::new(0),
             counters,
@@ -192,6 +208,37 @@ impl<T: Transport> Router<T> {
             async move { (storage, said.await) }
         };
         to.into_iter().map(say).collect::<FuturesUnordered<_>>()
+    }
+
+    /// Whether nobody answered at an address, when it was last asked who is there.
+    pub(crate) fn is_silent(&self, address: &str) -> bool {
+        self.core.silent.borrow().contains(address)
+    }
+
+    /// It was asked at an address who is there.
+    pub(crate) fn heard_at(&self, address: &str, silence: Option<&Silence>) {
+        let mut silent = self.core.silent.borrow_mut();
+        match silence {
+            Some(_) => drop(silent.insert(address.to_owned())),
+            None => drop(silent.remove(address)),
+        }
+    }
+
+    /// The next answer to what was said to these, of whom some are still to be heard. Once it is enough, whoever is late is
+    /// not waited for: a second at the most, and not at all if it was silent before.
+    pub(crate) async fn next_in_time(
+        &self,
+        answers: &mut (impl Stream<Item = (StorageId, Heard)> + Unpin),
+        enough: Enough,
+        missing: impl Iterator<Item = &Member>,
+    ) -> Option<(StorageId, Heard)> {
+        if enough == Enough::NotYet {
+            return answers.next().await;
+        }
+        let mut missing = missing.peekable();
+        let all_silent = missing.peek().is_some() && missing.all(|m| self.is_silent(&m.address));
+        let patience = if all_silent { Duration::ZERO } else { LATE };
+        tokio::time::timeout(patience, answers.next()).await.unwrap_or(None)
     }
 
     /// Asks as many of an arc's members as it takes, these many to begin with, and hears them until it is decided. A message

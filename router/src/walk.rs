@@ -105,7 +105,9 @@ impl<T: Transport> Router<T> {
     /// Asks whoever is at an address who that is.
     pub async fn hello(&self, address: &str) -> Result<(Hello, u64), Silence> {
         let ask = Ask { storage: None, ring: None, starts: 0, requests: vec![Request::Hello] };
-        let answers = self.core.lines.ask_stranger(address, ask).await?;
+        let heard = self.core.lines.ask_stranger(address, ask).await;
+        self.heard_at(address, heard.as_ref().err());
+        let answers = heard?;
         match answers.answers.into_iter().next() {
             Some(Ok(Reply::Hello(hello))) if hello.member.storage == answers.storage => {
                 self.core.lines.heard_starts(answers.storage, answers.starts);
@@ -164,13 +166,16 @@ impl<T: Transport> Router<T> {
         let mut walk = self.begin();
         walk.hear_of(also.iter().cloned());
         loop {
-            let asked: Vec<String> = std::iter::from_fn(|| walk.next(None)).collect();
+            let asked: Vec<String> = std::iter::from_fn(|| walk.next(None, |_| false)).collect();
             if asked.is_empty() {
                 break;
             }
             let heard = asked.iter().map(|address| timeout(patience, self.hello(address)));
             let heard = join_all(heard).await;
             for (address, heard) in asked.into_iter().zip(heard) {
+                if heard.is_err() {
+                    self.heard_at(&address, Some(&Silence::TooLate(patience.as_millis() as u64)));
+                }
                 let of_this_ring = |(hello, starts): (Hello, u64)| {
                     self.hear_hello(&mut walk, &address, &hello, starts);
                     (hello.ring.is_none() || hello.ring == self.ring_id()).then_some(hello)
@@ -209,7 +214,9 @@ impl<T: Transport> Router<T> {
         let (address, heard) = loop {
             let gap = walk.ring.gap();
             let near = gap.and_then(|gap| neighbour_of(&walk.ring.arcs(), gap));
-            if let Some(address) = walk.next(near) {
+            // Whoever was silent lately is asked when all others have been.
+            let near = near.filter(|near| !self.is_silent(near));
+            if let Some(address) = walk.next(near, |address| self.is_silent(address)) {
                 let router = self.clone();
                 let ask = async move { (router.hello(&address).await, address) };
                 walk.asking.push(ask.map(|(heard, address)| (address, heard)).boxed_local());
@@ -395,15 +402,22 @@ impl Walk {
         }
     }
 
-    /// Whom to ask next: the preferred one if it was not asked yet, else whoever has waited longest.
-    fn next(&mut self, preferred: Option<String>) -> Option<String> {
+    /// Whom to ask next: the preferred one if it was not asked yet, else whoever has waited longest, the silent at last.
+    fn next(
+        &mut self,
+        preferred: Option<String>,
+        is_silent: impl Fn(&str) -> bool,
+    ) -> Option<String> {
         let preferred = preferred.filter(|address| !self.asked.contains(address));
         let next = match preferred {
             Some(address) => {
                 self.waiting.retain(|waiting| *waiting != address);
                 Some(address)
             }
-            None => self.waiting.pop_front(),
+            None => {
+                let first = self.waiting.iter().position(|address| !is_silent(address));
+                self.waiting.remove(first.unwrap_or(0))
+            }
         };
         self.asked.extend(next.clone());
         next

@@ -147,10 +147,18 @@ fn two_keepers_heal_a_ring_and_evict_nobody_who_lives() {
 fn a_storm_is_survived_with_keepers_too() {
     let count = number("KEPT", 200);
     let report = all_of(0, count, |seed| {
-        Scenario { keepers: 2, down_ms: 4_000, ..Scenario::drawn(seed) }.run()
+        // Long enough for somebody to be called dead.
+        let drawn = Scenario::drawn(seed);
+        let (down_ms, rest_ms) = (12_000, (1_000, drawn.rest_ms.1));
+        Scenario { keepers: 2, down_ms, rest_ms, ..drawn }.run()
     });
     let report = report.unwrap_or_else(|why| panic!("{why}"));
     report.counted.iter().for_each(|(what, n)| println!("{n:>9}  {what}"));
+    if count >= 200 {
+        for what in ["a keeper evicted", "a keeper finished what another began"] {
+            assert!(report.counted.contains_key(what), "it never happened that {what}");
+        }
+    }
 }
 
 /// Issue 3: no request fails that had a majority.

@@ -64,7 +64,14 @@ impl Join {
     /// This storage, and nothing else that could be said.
     pub(crate) fn of(address: &str) -> Self {
         let care = Care { yes: false, plan: false, max_rate: None };
-        Self { addresses: vec![address.to_owned()], copies: 3, at: None, discard: false, care }
+        Self {
+            addresses: vec![address.to_owned()],
+            copies: 3,
+            at: None,
+            import: false,
+            discard: false,
+            care,
+        }
     }
 
     pub(crate) async fn run(&self, console: &Console) -> Ended {

@@ -62,6 +62,11 @@ impl Turn {
         self.accused.get(&storage).map_or(0, |since_ms| now_ms.saturating_sub(*since_ms))
     }
 
+    /// Nobody knows whether our last word was kept: what it said of the accused does not count.
+    pub(super) fn is_not_read(&mut self) {
+        self.accused.clear();
+    }
+
     /// Whether we have it, as far as we know.
     pub(super) fn is_ours(&self) -> bool {
         self.ours.is_some()

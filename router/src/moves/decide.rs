@@ -3,7 +3,7 @@
 use super::{Progress, Taken};
 use crate::{
     proposal::{Canvass, Poll},
-    router::Router,
+    router::{Enough, Router},
     tally::{Tally, Verdict},
     transport::{Transport, lines::Heard},
     tries::said_no,
@@ -107,9 +107,15 @@ impl<T: Transport> Router<T> {
         }
         let learn = |m: &Member| (m.clone(), Request::Learn { arcs: next.to_vec() });
         let mut answers = self.say_all(learners.iter().map(learn));
+        let mut missing = learners.clone();
         let mut counts: Vec<Tally> = next.iter().map(|arc| Tally::of(arc.members.len())).collect();
         let mut last = String::from("silence");
-        while let Some((from, heard)) = answers.next().await {
+        loop {
+            let all_adopted = counts.iter().all(|count| count.verdict() == Verdict::Reached);
+            let enough = if all_adopted { Enough::Already } else { Enough::NotYet };
+            let first = self.next_in_time(&mut answers, enough, missing.iter()).await;
+            let Some((from, heard)) = first else { break };
+            missing.retain(|learner| learner.storage != from);
             note(&mut last, before, from, &heard);
             for (arc, count) in next.iter().zip(&mut counts) {
                 match heard {

@@ -15,7 +15,10 @@ use crate::{
     walk::{Hop, NoRing, Walked},
 };
 use minor_protocol::{Member, Reply, Request, Restart, RingArc, Span, StorageId};
-use tokio::time::Instant;
+use tokio::time::{Duration, Instant};
+
+/// How long a storage may take to answer that it is there, where all are asked at once.
+const ROLL_CALL: Duration = Duration::from_secs(2);
 
 /// Whether data may be given up with storages that never come back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,7 +61,10 @@ impl<T: Transport> Router<T> {
         loss: Loss,
         tell: &mut dyn FnMut(Progress),
     ) -> Result<(), NotMoved> {
-        let (hops, arcs) = self.roll_call().await?;
+        // The first round teaches those who lag, and the second sees them taught.
+        self.ask_everybody().await;
+        let hops = self.ask_everybody().await;
+        let arcs = as_remembered(&hops)?;
         let mut gone = vec![];
         for address in dead {
             let member = arcs.iter().flat_map(|arc| &arc.members).find(|m| m.address == *address);
@@ -75,19 +81,12 @@ impl<T: Transport> Router<T> {
         loss: Loss,
         tell: &mut dyn FnMut(Progress),
     ) -> Result<(), NotMoved> {
-        let (hops, arcs) = self.roll_call().await?;
+        self.look_about(&[], ROLL_CALL).await;
+        let hops = self.look_about(&[], ROLL_CALL).await;
+        let arcs = as_remembered(&hops)?;
         let of = |id: &StorageId| arcs.iter().find_map(|arc| arc.member(*id)).cloned();
         let gone: Vec<Member> = dead.iter().filter_map(of).collect();
         self.let_go(&gone, loss, (hops, arcs), tell).await
-    }
-
-    /// Asks everybody: who is there, and what the ring is by their memory.
-    async fn roll_call(&self) -> Result<(Vec<Hop>, Vec<RingArc>), NotMoved> {
-        // The first round teaches those who lag, and the second sees them taught.
-        self.ask_everybody().await;
-        let hops = self.ask_everybody().await;
-        let arcs = as_remembered(&hops)?;
-        Ok((hops, arcs))
     }
 
     async fn let_go(

@@ -2,14 +2,16 @@
 
 use super::NotMoved;
 use crate::{router::Router, transport::Transport};
-use minor_protocol::{Position, Reply, Request, RingArc, Span, message::Tally};
+use minor_protocol::{Member, Position, Reply, Request, RingArc, Span, message::Tally};
 use tokio::time::Instant;
 
 impl<T: Transport> Router<T> {
     /// What a full member counts in a part of its arc: the first that answers.
     pub(crate) async fn weigh(&self, arc: &RingArc, part: Span) -> Result<Tally, String> {
         let mut last = String::from("nobody was asked");
-        for member in arc.full() {
+        let mut full: Vec<&Member> = arc.full().collect();
+        full.sort_by_key(|member| self.is_silent(&member.address));
+        for member in full {
             let heard = self.say(member, Request::Tally { span: part, epoch: arc.epoch }).await;
             if let Ok(Ok(Reply::Tallied { tally })) = heard {
                 return Ok(tally);

@@ -332,7 +332,7 @@ impl Run {
                     wrong.borrow_mut().get_or_insert(why);
                 }
                 world.tend();
-                sleep(Duration::from_millis(11)).await;
+                sleep(Duration::from_millis(40)).await;
             }
         })
     }
