@@ -12,6 +12,8 @@
 //! What it saw is remembered, so the next operation needs no walk; and what it finds wrong on the way, a storage that names
 //! another neighbour than the ring shows, it mends.
 
+mod mend;
+
 use crate::{
     ring::RingMap,
     router::Router,
@@ -23,8 +25,7 @@ use futures_util::{
     stream::FuturesUnordered,
 };
 use minor_protocol::{
-    Ask, Member, Position, Reply, Request, RingArc, RingId, StorageId,
-    limits::{LEARN_ARCS, SUCCESSORS},
+    Ask, Position, Reply, Request, RingArc, RingId, StorageId,
     message::{Hello, Neighbour},
 };
 use std::collections::{BTreeMap, VecDeque};
@@ -288,65 +289,6 @@ impl<T: Transport> Router<T> {
             self.core.lines.heard_starts(hint.member.storage, hint.starts);
         }
     }
-
-    /// Teaches storages that lag, and tells them their neighbours where they know others. Nobody waits for it.
-    fn mend(&self, walk: &Walk, arcs: &[RingArc]) {
-        self.teach_those_who_lag(walk, arcs);
-        self.rewire(walk, arcs);
-    }
-
-    fn teach_those_who_lag(&self, walk: &Walk, arcs: &[RingArc]) {
-        // One that is in no ring yet keeps everything for itself, and is not to be taught.
-        let told = walk.hops.iter().filter_map(|hop| hop.hello.as_ref());
-        for hello in told.filter(|hello| hello.ring.is_some()) {
-            let lags = |arc: &&RingArc| {
-                hello.kept.iter().any(|k| k.arc.epoch < arc.epoch && k.arc.span.overlaps(arc.span))
-            };
-            let newer: Vec<RingArc> = arcs.iter().filter(lags).take(LEARN_ARCS).cloned().collect();
-            if !newer.is_empty() {
-                drop(self.say(&hello.member, Request::Learn { arcs: newer }));
-            }
-        }
-    }
-
-    fn rewire(&self, walk: &Walk, arcs: &[RingArc]) {
-        let places: Vec<&Member> = arcs.iter().map(RingArc::first).collect();
-        for (n, member) in places.iter().enumerate() {
-            let seen = |m: &Member| walk.seen.get(&m.storage).cloned();
-            let around = |steps: usize| places[(n + steps) % places.len()];
-            let mut successors: Vec<Neighbour> = vec![];
-            for near in (1..places.len()).map(around).filter(|near| near.storage != member.storage)
-            {
-                if successors.len() < SUCCESSORS.min(3)
-                    && successors.iter().all(|s| s.member.storage != near.storage)
-                {
-                    let starts = self.core.lines.starts(near.storage);
-                    successors.push(Neighbour { member: near.clone(), starts });
-                }
-            }
-            let predecessor = (1..places.len())
-                .map(|back| around(places.len() - back))
-                .find(|near| near.storage != member.storage)
-                .map(|near| Neighbour {
-                    member: near.clone(),
-                    starts: self.core.lines.starts(near.storage),
-                });
-            let told = walk.hops.iter().filter_map(|hop| hop.hello.as_ref());
-            let right = told.filter(|hello| hello.member.storage == member.storage).any(|hello| {
-                ids(&hello.successors) == ids(&successors)
-                    && hello.predecessor.as_ref().map(|p| p.member.storage)
-                        == predecessor.as_ref().map(|p| p.member.storage)
-            });
-            if seen(member).is_some() && !right {
-                let rewire = Request::Rewire { predecessor, successors: Some(successors) };
-                drop(self.say(member, rewire));
-            }
-        }
-    }
-}
-
-fn ids(neighbours: &[Neighbour]) -> Vec<StorageId> {
-    neighbours.iter().map(|n| n.member.storage).collect()
 }
 
 /// Who, of the storages seen, is most likely to know what lies behind a place: the members of the arc before it.
