@@ -2,14 +2,14 @@
 //!
 //! Real storages, a real door, a real browser. The pictures stay in the target directory, for people to look at.
 
+mod scene;
+
+use scene::{Scene, scene};
 use sdht::Ring;
 use sdht_tests::{
     browser::{Browser, Tone, press},
-    command::Home,
-    door::Door,
-    http::{Call, Connection, Wanted, target},
-    process::{self, Process},
-    skip_but_in_ci, wait_until,
+    http::{Call, target},
+    process, skip_but_in_ci, wait_until,
 };
 use serde_json::json;
 use std::{
@@ -17,51 +17,11 @@ use std::{
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     thread,
-    time::{Duration, Instant},
+    time::Duration,
 };
-use tempfile::TempDir;
 
 const DESK: (u32, u32) = (1_280, 1_500);
 const PHONE: (u32, u32) = (390, 2_400);
-
-/// A ring, a door to it, and a storage that is in no ring yet.
-struct Scene {
-    door: Door,
-    storages: Vec<(TempDir, Process)>,
-    outside: (TempDir, Process),
-    home: Home,
-}
-
-fn scene(storages: usize, keys: usize, flags: &[&str]) -> Scene {
-    let storages: Vec<(TempDir, Process)> = (0..storages).map(|_| process::fresh()).collect();
-    let home = Home::default();
-    let addresses: Vec<String> = storages.iter().map(|s| s.1.address().to_string()).collect();
-    let mut join = vec!["join"];
-    join.extend(addresses.iter().map(String::as_str));
-    home.ends(0, &join);
-    if keys > 0 {
-        home.ends(0, &["load", &keys.to_string(), "--value-size", "2000", "--seed", "7"]);
-    }
-    let door = Door::open(&home, &[&["--ring", &addresses[0]], flags].concat());
-    Scene { door, storages, outside: process::fresh(), home }
-}
-
-impl Scene {
-    fn address(&self, storage: usize) -> String {
-        self.storages[storage].1.address().to_string()
-    }
-
-    fn newcomer(&self) -> String {
-        self.outside.1.address().to_string()
-    }
-
-    /// A change of the ring, asked for as a program does.
-    fn change(&self, place: &str, wish: &serde_json::Value) -> (u16, serde_json::Value) {
-        let call = Call::post(place, wish.to_string()).with("content-type", "application/json");
-        let reply = self.door.call(&call.with("accept", "application/json"));
-        (reply.status, reply.json())
-    }
-}
 
 fn browser() -> Option<Browser> {
     let browser = Browser::start();
@@ -139,6 +99,7 @@ fn it_shows_a_storage_die_and_the_ring_heal() {
     assert_eq!(browser.run("return document.querySelectorAll('#ring .hollow').length"), 0);
     assert_eq!(browser.text("#keys"), "400");
     browser.picture(&place("healed"));
+    assert_eq!(scene.home.sdht(&["status"]).code, 0, "the command says the same");
     nothing_to_complain_of(&browser);
 }
 
@@ -364,104 +325,4 @@ fn what_is_uploaded_comes_back_byte_for_byte() {
     goes_up_and_comes_down(&browser, "photos/2026/harbour.jpg");
     assert_eq!(browser.run("return location.pathname"), "/", "a value is never shown as a page");
     nothing_to_complain_of(&browser);
-}
-
-#[test]
-fn the_page_is_three_texts_under_a_strict_policy() {
-    let scene = scene(1, 0, &[]);
-    for (place, kind) in
-        [("/", "text/html"), ("/page.js", "text/javascript"), ("/page.css", "text/css")]
-    {
-        let reply = scene.door.call(&Call::get(place));
-        assert_eq!(reply.status, 200);
-        assert!(reply.header("content-type").unwrap().starts_with(kind), "{reply:?}");
-        let policy = reply.header("content-security-policy").unwrap();
-        assert!(
-            policy.starts_with("default-src 'none';") && !policy.contains("unsafe"),
-            "{policy}"
-        );
-        assert_eq!(reply.header("x-content-type-options"), Some("nosniff"));
-        let pointed = Call::get(place).with("host", "evil.example");
-        assert_eq!(scene.door.call(&pointed).status, 421, "no name that was made to point here");
-    }
-    let page = scene.door.call(&Call::get("/")).text();
-    assert!(!page.contains("<style") && !page.contains(" style=") && !page.contains("onclick="));
-    assert_eq!(page.matches("<script").count(), 1);
-}
-
-#[test]
-fn a_change_is_planned_without_being_done_and_refused_with_its_reason() {
-    let scene = scene(3, 100, &[]);
-    let newcomer = scene.newcomer();
-    let (status, plan) = scene.change("/v1/ring/join", &json!({"address": newcomer, "plan": true}));
-    assert_eq!(status, 200, "{plan}");
-    assert!(plan["keys"].as_u64().unwrap() > 0 && plan["bytes"].as_u64().unwrap() > 0, "{plan}");
-    assert_eq!(plan["moves"][0]["to"], newcomer.as_str());
-    let storages =
-        || scene.door.call(&Call::get("/v1/ring")).json()["storages"].as_array().unwrap().len();
-    assert_eq!(storages(), 3, "it was only a plan");
-
-    let wish = json!({"address": newcomer}).to_string();
-    let simple =
-        scene.door.call(&Call::post("/v1/ring/join", wish).with("content-type", "text/plain"));
-    assert_eq!(simple.status, 415, "a page of another site could send that");
-    let (status, why) = scene.change("/v1/ring/remove", &json!({"address": "127.0.0.1:1"}));
-    assert_eq!((status, why["status"].as_u64()), (404, Some(404)), "{why}");
-    let (status, why) =
-        scene.change("/v1/ring/remove", &json!({"address": scene.address(0), "dead": true}));
-    assert_eq!(status, 409, "{why}");
-    assert!(why["detail"].as_str().unwrap().contains("answers: it is not dead"), "{why}");
-    let (status, why) = scene.change("/v1/ring/join", &json!({"address": newcomer, "plam": true}));
-    assert_eq!(status, 400, "what nobody understands is not half done: {why}");
-
-    let (status, told) = scene.change("/v1/ring/join", &json!({"address": newcomer}));
-    assert_eq!((status, told["accepted"].as_str()), (202, Some("join")), "{told}");
-    wait_until("it is in the ring", process::LIMIT, || {
-        storages() == 4 && scene.home.sdht(&["status"]).code == 0
-    });
-}
-
-#[test]
-fn listeners_are_bounded_share_one_look_and_hear_the_end() {
-    let scene = scene(3, 0, &[]);
-    let listen = || {
-        let mut line = Connection::open(scene.door.address()).unwrap();
-        line.send_call(&Call::get("/v1/events")).unwrap();
-        let reply = line.receive(Wanted::Head).unwrap();
-        (reply.status, line)
-    };
-    let mut lines: Vec<Connection> = vec![];
-    for _ in 0..64 {
-        let (status, line) = listen();
-        assert_eq!(status, 200);
-        lines.push(line);
-    }
-    assert_eq!(listen().0, 503, "more than that are too many");
-
-    // However many listen, a storage is asked once a second.
-    let asked = || asks(&scene.storages[0].1);
-    let (before, begun) = (asked(), Instant::now());
-    thread::sleep(Duration::from_secs(4));
-    let (looks, seconds) = (asked() - before, begun.elapsed().as_secs_f64());
-    assert!((2.0..=seconds + 2.0).contains(&looks), "{looks} asks in {seconds:.1} s");
-
-    drop(lines.split_off(1));
-    let last = lines.pop().unwrap();
-    let closing = Instant::now();
-    assert_eq!(scene.door.close().code, 0);
-    assert!(closing.elapsed() < Duration::from_secs(5), "a listener held up the farewell");
-    drop(last);
-
-    let before = asks(&scene.storages[0].1);
-    thread::sleep(Duration::from_secs(2));
-    assert_eq!(asks(&scene.storages[0].1), before, "nobody looks any more");
-}
-
-/// How many asks a storage has answered.
-fn asks(storage: &Process) -> f64 {
-    let metrics = storage.call(&Call::get("/metrics")).text();
-    let lines = metrics
-        .lines()
-        .filter(|line| line.starts_with("minor_storage_requests_total{place=\"ask\","));
-    lines.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
 }

@@ -153,7 +153,7 @@ impl Watcher {
                 self.look.forget();
                 continue;
             }
-            if let Some(picture) = self.look.picture(changes.borrow().clone(), load).await {
+            if let Some(picture) = self.look.picture(&changes, load).await {
                 self.show.send_replace(Some(picture.event().into()));
             }
         }
@@ -210,7 +210,7 @@ impl Look {
     }
 
     /// Asks everybody, and draws what is known a moment later; none as long as the ring was never seen whole.
-    async fn picture(&mut self, changes: Vec<Change>, load: Load) -> Option<Picture> {
+    async fn picture(&mut self, changes: &RefCell<Vec<Change>>, load: Load) -> Option<Picture> {
         let begun = Instant::now();
         let addresses: BTreeSet<String> = self.addresses();
         addresses.iter().for_each(|address| self.ask(address));
@@ -243,7 +243,7 @@ impl Look {
         let fillings = fillings(&self.arcs, &seen);
         self.follow(&fillings, now);
         let left_s = |filling: &Filling| self.left_s(filling);
-        let now_ms = self.router.now_ms();
+        let (now_ms, changes) = (self.router.now_ms(), changes.borrow().clone());
         let beside = Beside { now_ms, left_s: &left_s, changes, load };
         Some(Picture::of(&self.arcs, &seen, beside))
     }

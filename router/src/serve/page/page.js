@@ -261,21 +261,19 @@ function apart(names, line, top, bottom) {
 }
 
 let drawn = '';
-/** Where each piece was: it goes from there to where it is now, so that one sees who takes over from whom. */
+/** What each storage kept: a piece that is new or has changed comes in slowly, so that one sees who takes over from whom. */
 let before = {};
 const calm = matchMedia('(prefers-reduced-motion: reduce)');
 
-function moveFromBefore(svg, width) {
+function comeIn(svg, geometry) {
   const now = new Map();
   for (const piece of svg.querySelectorAll('.piece[data-place]')) {
-    const [place, path] = [piece.dataset.place, piece.getAttribute('d')];
-    now.set(place, path);
-    if (calm.matches || before.width !== width || !before.pieces?.size) continue;
-    const old = before.pieces.get(place);
-    if (!old) piece.animate([{ opacity: 0 }, {}], 500);
-    else if (old !== path) piece.animate([{ d: `path("${old}")` }, { d: `path("${path}")` }], { duration: 700, easing: 'ease-in-out' });
+    const [place, looks] = [piece.dataset.place, `${piece.getAttribute('d')} ${piece.getAttribute('class')}`];
+    now.set(place, looks);
+    const isOther = before.geometry === geometry && before.pieces.get(place) !== looks;
+    if (isOther && !calm.matches) piece.animate([{ opacity: 0 }, {}], { duration: 600, easing: 'ease-out' });
   }
-  before = { width, pieces: now };
+  before = { geometry, pieces: now };
 }
 
 function showRing() {
@@ -314,17 +312,17 @@ function showRing() {
       const storage = picture.storages[member];
       const hair = arc.from === arc.to ? 0 : Math.min(1.6 / (TAU * outer(track)), spread(arc) / 4);
       const [from, part] = [turn(arc.from) + hair / 2, spread(arc) - hair];
-      const piece = (of, kind, layer) => {
-        const path = draw('path', { d: band(x, y, outer(track), inner(track), from, of), class: `piece ${kind}`, 'data-of': storage.id, 'data-arc': n, 'data-place': `${storage.id} ${track} ${layer}` });
+      const piece = (of, kind, place) => {
+        const path = draw('path', { d: band(x, y, outer(track), inner(track), from, of), class: `piece ${kind}`, 'data-of': storage.id, 'data-arc': n, 'data-place': place });
         return tint(path, storage);
       };
       const filling = arc.filling === member;
       const kind = storage.state === 'silent' ? 'hollow' : storage.state === 'damaged' ? 'damaged' : filling ? 'coming' : track === 0 ? 'own' : 'copy';
-      const group = draw('g', { class: (stressed && stressed !== storage.id) || (pin && pinned !== n) ? 'dim' : null }, piece(part, kind, 'whole'));
+      const group = draw('g', { class: (stressed && stressed !== storage.id) || (pin && pinned !== n) ? 'dim' : null }, piece(part, kind, `${storage.id} ${arc.to}`));
       const move = picture.moves.find((one) => one.arc === n && one.to === member);
       if (filling && move && kind === 'coming') {
         const done = Math.max(0.02, Math.min(1, move.bytes_total ? move.bytes / move.bytes_total : 0));
-        group.append(piece(part * done, track === 0 ? 'own' : 'copy', 'done'));
+        group.append(piece(part * done, track === 0 ? 'own' : 'copy', null));
       }
       parts.push(group);
     });
@@ -386,7 +384,7 @@ function showRing() {
   svg.setAttribute('height', Math.round(height));
   svg.setAttribute('aria-label', `The ring, clockwise from 0 at the top: ${picture.storages.map((s) => `${s.address} ${percent(s.share)}`).join(', ')}`);
   svg.replaceChildren(...parts);
-  moveFromBefore(svg, `${width} ${Math.round(height)} ${most}`);
+  comeIn(svg, `${width} ${Math.round(height)} ${most}`);
   if (focused) svg.querySelector(`[data-storage="${focused}"]`)?.focus({ preventScroll: true });
 }
 

@@ -1,0 +1,124 @@
+//! What the page of the door is made of, as a program sees it: its texts, its events, and the changes that are asked for there.
+
+mod scene;
+
+use scene::{Scene, scene};
+use sdht_tests::{
+    http::{Call, Connection, Wanted},
+    process::{self, Process},
+    wait_until,
+};
+use serde_json::json;
+use std::{
+    thread,
+    time::{Duration, Instant},
+};
+
+/// A change of the ring, asked for as a program does.
+fn change(scene: &Scene, place: &str, wish: &serde_json::Value) -> (u16, serde_json::Value) {
+    let call = Call::post(place, wish.to_string()).with("content-type", "application/json");
+    let reply = scene.door.call(&call.with("accept", "application/json"));
+    (reply.status, reply.json())
+}
+
+#[test]
+fn the_page_is_three_texts_under_a_strict_policy() {
+    let scene = scene(1, 0, &[]);
+    for (place, kind) in
+        [("/", "text/html"), ("/page.js", "text/javascript"), ("/page.css", "text/css")]
+    {
+        let reply = scene.door.call(&Call::get(place));
+        assert_eq!(reply.status, 200);
+        assert!(reply.header("content-type").unwrap().starts_with(kind), "{reply:?}");
+        let policy = reply.header("content-security-policy").unwrap();
+        assert!(
+            policy.starts_with("default-src 'none';") && !policy.contains("unsafe"),
+            "{policy}"
+        );
+        assert_eq!(reply.header("x-content-type-options"), Some("nosniff"));
+        let pointed = Call::get(place).with("host", "evil.example");
+        assert_eq!(scene.door.call(&pointed).status, 421, "no name that was made to point here");
+    }
+    let page = scene.door.call(&Call::get("/")).text();
+    assert!(!page.contains("<style") && !page.contains(" style=") && !page.contains("onclick="));
+    assert_eq!(page.matches("<script").count(), 1);
+}
+
+#[test]
+fn a_change_is_planned_without_being_done_and_refused_with_its_reason() {
+    let scene = scene(3, 100, &[]);
+    let newcomer = scene.newcomer();
+    let (status, plan) =
+        change(&scene, "/v1/ring/join", &json!({"address": newcomer, "plan": true}));
+    assert_eq!(status, 200, "{plan}");
+    assert!(plan["keys"].as_u64().unwrap() > 0 && plan["bytes"].as_u64().unwrap() > 0, "{plan}");
+    assert_eq!(plan["moves"][0]["to"], newcomer.as_str());
+    let storages =
+        || scene.door.call(&Call::get("/v1/ring")).json()["storages"].as_array().unwrap().len();
+    assert_eq!(storages(), 3, "it was only a plan");
+
+    let wish = json!({"address": newcomer}).to_string();
+    let simple =
+        scene.door.call(&Call::post("/v1/ring/join", wish).with("content-type", "text/plain"));
+    assert_eq!(simple.status, 415, "a page of another site could send that");
+    let (status, why) = change(&scene, "/v1/ring/remove", &json!({"address": "127.0.0.1:1"}));
+    assert_eq!((status, why["status"].as_u64()), (404, Some(404)), "{why}");
+    let (status, why) =
+        change(&scene, "/v1/ring/remove", &json!({"address": scene.address(0), "dead": true}));
+    assert_eq!(status, 409, "{why}");
+    assert!(why["detail"].as_str().unwrap().contains("answers: it is not dead"), "{why}");
+    let (status, why) =
+        change(&scene, "/v1/ring/join", &json!({"address": newcomer, "plam": true}));
+    assert_eq!(status, 400, "what nobody understands is not half done: {why}");
+
+    let (status, told) = change(&scene, "/v1/ring/join", &json!({"address": newcomer}));
+    assert_eq!((status, told["accepted"].as_str()), (202, Some("join")), "{told}");
+    wait_until("it is in the ring", process::LIMIT, || {
+        storages() == 4 && scene.home.sdht(&["status"]).code == 0
+    });
+}
+
+#[test]
+fn listeners_are_bounded_share_one_look_and_hear_the_end() {
+    let scene = scene(3, 0, &[]);
+    let listen = || {
+        let mut line = Connection::open(scene.door.address()).unwrap();
+        line.send_call(&Call::get("/v1/events")).unwrap();
+        let reply = line.receive(Wanted::Head).unwrap();
+        (reply.status, line)
+    };
+    let mut lines: Vec<Connection> = vec![];
+    for _ in 0..64 {
+        let (status, line) = listen();
+        assert_eq!(status, 200);
+        lines.push(line);
+    }
+    assert_eq!(listen().0, 503, "more than that are too many");
+
+    // However many listen, a storage is asked once a second.
+    let asked = || asks(&scene.storages[0].1);
+    let (before, begun) = (asked(), Instant::now());
+    thread::sleep(Duration::from_secs(4));
+    let (looks, seconds) = (asked() - before, begun.elapsed().as_secs_f64());
+    assert!((2.0..=seconds + 2.0).contains(&looks), "{looks} asks in {seconds:.1} s");
+
+    drop(lines.split_off(1));
+    let last = lines.pop().unwrap();
+    let closing = Instant::now();
+    assert_eq!(scene.door.close().code, 0);
+    assert!(closing.elapsed() < Duration::from_secs(5), "a listener held up the farewell");
+    drop(last);
+
+    let before = asks(&scene.storages[0].1);
+    thread::sleep(Duration::from_secs(2));
+    assert_eq!(asks(&scene.storages[0].1), before, "nobody looks any more");
+}
+
+/// How many asks a storage has answered.
+fn asks(storage: &Process) -> f64 {
+    let metrics = storage.call(&Call::get("/metrics")).text();
+    let lines = metrics
+        .lines()
+        .filter(|line| line.starts_with("minor_storage_requests_total{place=\"ask\","));
+    lines.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
+}
