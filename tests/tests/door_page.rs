@@ -12,13 +12,7 @@ use sdht_tests::{
     process, skip_but_in_ci, wait_until,
 };
 use serde_json::json;
-use std::{
-    fs,
-    os::unix::fs::PermissionsExt,
-    path::{Path, PathBuf},
-    thread,
-    time::Duration,
-};
+use std::{fs, os::unix::fs::PermissionsExt, path::Path, thread, time::Duration};
 
 const DESK: (u32, u32) = (1_280, 1_500);
 const PHONE: (u32, u32) = (390, 2_400);
@@ -31,8 +25,11 @@ fn browser() -> Option<Browser> {
     browser
 }
 
-fn place(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("door-{name}.png"))
+/// Takes a picture, once all that comes in slowly is in.
+fn picture(browser: &Browser, name: &str) {
+    thread::sleep(Duration::from_millis(800));
+    let place = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("door-{name}.png"));
+    browser.picture(&place);
 }
 
 /// The page is seen, and says this.
@@ -66,8 +63,7 @@ fn it_shows_a_storage_die_and_the_ring_heal() {
         [("light", DESK, Tone::Light), ("dark", DESK, Tone::Dark), ("phone", PHONE, Tone::Light)]
     {
         browser.look(width, height, tone);
-        thread::sleep(Duration::from_millis(300));
-        browser.picture(&place(name));
+        picture(&browser, name);
     }
 
     let dead = scene.address(2);
@@ -76,10 +72,9 @@ fn it_shows_a_storage_die_and_the_ring_heal() {
     browser.wait_for("#lead", &format!("{dead} does not answer"));
     assert_eq!(browser.run("return document.querySelectorAll('#ring .hollow').length"), 3);
     browser.wait_for("tr.missing", "silent");
-    browser.picture(&place("dead"));
+    picture(&browser, "dead");
     browser.look(PHONE.0, PHONE.1, Tone::Dark);
-    thread::sleep(Duration::from_millis(300));
-    browser.picture(&place("dead-phone"));
+    picture(&browser, "dead-phone");
     browser.look(DESK.0, DESK.1, Tone::Light);
 
     // It never comes back: what it kept is copied from those who keep it too, once that was seen and agreed to.
@@ -87,7 +82,7 @@ fn it_shows_a_storage_die_and_the_ring_heal() {
     browser.wait_for("#chosen-name", &dead);
     browser.click("#remove");
     browser.wait_for("#plan-said", "would be copied");
-    browser.picture(&place("plan"));
+    picture(&browser, "plan");
     assert_eq!(
         scene.door.call(&Call::get("/v1/ring")).json()["storages"].as_array().unwrap().len(),
         4
@@ -98,7 +93,7 @@ fn it_shows_a_storage_die_and_the_ring_heal() {
     browser.wait_for("#moves", &format!("Removed {dead}"));
     assert_eq!(browser.run("return document.querySelectorAll('#ring .hollow').length"), 0);
     assert_eq!(browser.text("#keys"), "400");
-    browser.picture(&place("healed"));
+    picture(&browser, "healed");
     assert_eq!(scene.home.sdht(&["status"]).code, 0, "the command says the same");
     nothing_to_complain_of(&browser);
 }
@@ -143,10 +138,9 @@ fn what_another_router_moves_is_seen_under_way() {
         "return /[1-9][0-9,]* of [0-9,]+ keys/.test(document.getElementById('moves').textContent) \
          && /left|nearly/.test(document.getElementById('moves').textContent)",
     );
-    browser.picture(&place("move"));
+    picture(&browser, "move");
     browser.look(PHONE.0, PHONE.1, Tone::Dark);
-    thread::sleep(Duration::from_millis(300));
-    browser.picture(&place("move-phone"));
+    picture(&browser, "move-phone");
     browser.wait_for("#lead", "All is well");
     browser.wait_until("four are in", "return document.querySelectorAll('#rows tr').length === 4");
     drop(stop);
@@ -182,7 +176,7 @@ fn keys_alone_are_enough_for_everything() {
     assert_eq!(browser.run("return document.querySelectorAll('#found-rows tr').length"), 3);
     assert!(browser.text("#found-rows").contains("the newest"));
     assert!(browser.sees("#ring circle.pin") && browser.sees("#download"));
-    browser.picture(&place("key"));
+    picture(&browser, "key");
 
     // The newcomer's address, Enter for the plan, Enter for the deed.
     let newcomer = scene.newcomer();
@@ -263,7 +257,7 @@ fn thirty_names_stand_apart_on_a_desk_and_on_a_phone() {
         browser.look(width, height, tone);
         thread::sleep(Duration::from_millis(500));
         assert_eq!(browser.run(touching), json!([30, 0, 0]), "at a width of {width}");
-        browser.picture(&place(name));
+        picture(&browser, name);
     }
     nothing_to_complain_of(&browser);
 }
@@ -280,7 +274,7 @@ fn a_door_with_a_token_asks_for_it_and_forgets_it_with_the_tab() {
     assert_eq!(closed.status, 401, "the ring is for those who show the token");
     browser.open(&scene.door.at("/"), DESK, Tone::Dark);
     browser.wait_until("it asks", "return document.getElementById('token').open");
-    browser.picture(&place("token"));
+    picture(&browser, "token");
     browser.type_keys("a-wrong-secret-of-somebody");
     browser.type_keys(press::ENTER);
     browser.wait_for("#token-said", "does not know that token");

@@ -57,9 +57,9 @@ impl Far {
 
     fn synced(&mut self, synced: Synced) {
         let before = self.now.iter().position(|other| other.span == synced.span);
-        // Less than before: it is gone through anew.
+        // Less than before, of either: it is gone through anew. What has one page only is told once each time.
         if let Some(over) = before.map(|n| self.now.swap_remove(n))
-            && over.keys > synced.keys
+            && (over.keys > synced.keys || over.copied > synced.copied)
         {
             self.keys += over.copied;
             self.bytes += over.bytes;
@@ -92,6 +92,9 @@ mod tests {
         for (to, keys, copied) in [(1, 50, 20), (1, 100, 40), (2, 10, 1), (1, 10, 3)] {
             far.synced(synced(to, keys, copied));
         }
+        assert_eq!(far.copied(), (44, 440));
+        // The last look before a member goes finds nothing left to copy.
+        far.synced(synced(1, 100, 0));
         assert_eq!(far.copied(), (44, 440));
     }
 

@@ -15,7 +15,7 @@
 //!   keeper (one in each process): its own router ──▶ storages
 //! ```
 //!
-//! Beside the workers stands the [`window`], through which all pages see the same [`picture`] of the ring.
+//! Beside the workers stands the window, through which all pages see the same picture of the ring.
 //!
 //! Its manners are those of a storage ([`minor_manners`]), and any number of doors may stand open: none keeps anything that
 //! matters. Each worker has a router of its own, so that nothing is shared on the way of a request but a few counters.
