@@ -45,7 +45,7 @@ pub enum NoRing {
     #[error("none of the storages asked is in a ring ({0}); 'sdht join' founds one")]
     NotFounded(String),
     /// Nobody answered.
-    #[error("none of {asked} storages answered; last: {last}")]
+    #[error("none of {asked} storages answered for a ring; last: {last}")]
     NobodyAnswers {
         /// How many were asked.
         asked: usize,
@@ -385,6 +385,11 @@ impl Walk {
                     return NoRing::NotAllowed { address, why };
                 }
                 NoRing::NobodyAnswers { asked, last: self.last.clone() }
+            }
+            // Whoever is silent may be in one.
+            (Some(plain), _) if self.seen.is_empty() && !nobody_is_silent => {
+                let last = format!("{}; {plain} is in no ring", self.last);
+                NoRing::NobodyAnswers { asked, last }
             }
             (Some(plain), _) if self.seen.is_empty() => NoRing::NotFounded(plain.clone()),
             (_, gap) => {

@@ -63,6 +63,17 @@ impl Ledger {
     }
 }
 
+#[test]
+fn many_values_may_be_long_ones_and_leave_nothing_behind() {
+    let storages = storages(3);
+    let ring = ring_of(&storages, 3);
+    let set = ring.set_many([("a", vec![3_u32; 50_000]), ("b", vec![1])]);
+    let read = ring.get_many::<_, Vec<u32>>(["a", "b"]);
+    assert!(set[0].is_ok() && read == [Ok(Some(vec![3; 50_000])), Ok(Some(vec![1]))]);
+    assert!(ring.set_many([("a", 1)])[0].is_ok() && ring.delete("b").unwrap());
+    assert_eq!(ring.sweep_orphans(Duration::ZERO).unwrap(), 0);
+}
+
 /// Storages, none of them in a ring.
 fn storages(count: usize) -> Vec<(TempDir, Process)> {
     (0..count).map(|_| process::fresh()).collect()
