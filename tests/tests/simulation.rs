@@ -45,7 +45,7 @@ fn all_of(
                     match run(seed) {
                         Ok(report) => sum.lock().unwrap().add(&report),
                         Err(why) => {
-                            drop(wrong.lock().unwrap().insert(seed, format!("seed {seed}: {why}")))
+                            wrong.lock().unwrap().insert(seed, format!("seed {seed}: {why}"));
                         }
                     }
                 }
