@@ -174,7 +174,8 @@ fn a_first_write_is_done_although_the_arc_gains_a_member_in_the_middle_of_it() {
 fn what_was_mended_stays_mended() {
     // They were found when nobody listed keys, and go another way when somebody does.
     let alone = [95, 242, 995, 7880].map(|seed| Scenario { listers: 0, ..Scenario::drawn(seed) });
-    for run in alone.into_iter().chain([1_117, 7_880, 8_548, 11_608, 18_472].map(Scenario::drawn)) {
+    let later = [1_117, 7_880, 8_548, 11_608, 18_472, 24_489, 27_358, 45_386].map(Scenario::drawn);
+    for run in alone.into_iter().chain(later) {
         run.run().unwrap_or_else(|why| panic!("{run:?}: {why}"));
     }
 }

@@ -31,6 +31,9 @@ impl<T: Transport> Router<T> {
             return Err(no("it is still clearing what it kept there before".into()));
         }
         let knows = hello.left.iter().any(|left| left.is_same_slot(arc));
+        // What it learned was chosen (rule 12), though whoever keeps it may not have heard: then it is heard of here.
+        let newer = hello.left.iter().filter(|left| left.epoch > arc.epoch);
+        newer.filter(|left| left.span.overlaps(arc.span)).for_each(|left| self.learn(left));
         if knows { Ok(()) } else { Err(no("it knows a newer arc there".into())) }
     }
 
