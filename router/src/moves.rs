@@ -19,7 +19,7 @@ mod progress;
 mod purge;
 mod repair;
 mod sweep;
-mod watched;
+pub(crate) mod watched;
 mod weigh;
 
 pub(crate) use decide::note;

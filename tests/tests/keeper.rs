@@ -182,6 +182,7 @@ fn one_of_five_is_killed_under_load_and_the_keeper_restores_all_copies() {
     users.into_iter().for_each(User::ends_well);
     kept.waits_for("it is counted", || kept.evictions() == 1);
     assert!(kept.figure("sdht_repairs_total{kind=\"copied\"}") > 0);
+    assert!(kept.figure("sdht_moved_keys_total{cause=\"evict\"}") > 0);
     assert_eq!(kept.figure("sdht_under_copied_arcs"), 0);
     let log = kept.log();
     assert!(log.contains("begins evicting the dead") && log.contains(&dead), "{log}");

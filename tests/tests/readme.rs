@@ -136,9 +136,12 @@ impl Terminal {
     fn types(&mut self, typed: &Typed) {
         let command = self.here(&typed.command);
         let promised: Vec<String> = typed.prints.iter().map(|line| self.here(line)).collect();
-        let said = self.home.path().join("said");
-        let out = File::create(&said).unwrap();
         let begun = command.strip_suffix(" &").map(|command| format!("exec {command}"));
+        // What runs on may speak at any time, and is heard for itself.
+        let said =
+            if begun.is_some() { format!("said-{}", self.running.len()) } else { "said".into() };
+        let said = self.home.path().join(said);
+        let out = File::create(&said).unwrap();
         let mut shell = self.shell(begun.as_deref().unwrap_or(&command));
         let mut child = shell.stdout(out.try_clone().unwrap()).stderr(out).spawn().unwrap();
         let printed = || -> Vec<String> {

@@ -2,6 +2,7 @@
 
 use super::{deed::Work, duties::Duty};
 use crate::{
+    counters::Cause,
     moves::{Loss, NotMoved, Progress},
     object::ORPHAN_AGE,
     router::Router,
@@ -68,11 +69,13 @@ async fn carry_out<T: Transport>(
             let dead: Vec<_> = dead.iter().map(|member| member.storage).collect();
             router.evict_by_id(&dead, Loss::Refused, tell).await
         }
-        Duty::Finish => router.finish(tell).await,
-        Duty::Refill => router.refill(tell).await,
+        // Parts of a repair, and counted as one; the other duties count by themselves what they move.
+        Duty::Finish => router.finish(&mut router.watched(Cause::Repair, tell).teller()).await,
+        Duty::Refill => router.refill(&mut router.watched(Cause::Repair, tell).teller()).await,
         Duty::Level(arcs) => {
+            let mut watched = router.watched(Cause::Repair, tell);
             for arc in arcs {
-                router.level(&arc, tell).await?;
+                router.level(&arc, &mut watched.teller()).await?;
             }
             Ok(())
         }

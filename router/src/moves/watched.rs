@@ -9,7 +9,7 @@ use minor_protocol::Span;
 use std::collections::BTreeMap;
 
 /// A change that is counted.
-pub(super) struct Watched<'a> {
+pub(crate) struct Watched<'a> {
     counters: std::sync::Arc<Counters>,
     cause: Cause,
     tell: &'a mut dyn FnMut(Progress),
@@ -18,7 +18,7 @@ pub(super) struct Watched<'a> {
 }
 
 impl<T> Router<T> {
-    pub(super) fn watched<'a>(
+    pub(crate) fn watched<'a>(
         &self,
         cause: Cause,
         tell: &'a mut dyn FnMut(Progress),
@@ -29,6 +29,11 @@ impl<T> Router<T> {
 }
 
 impl Watched<'_> {
+    /// What a change is given to tell.
+    pub(crate) fn teller(&mut self) -> impl FnMut(Progress) {
+        |progress| self.tell(progress)
+    }
+
     /// Counts what is new in it, and passes it on.
     pub(super) fn tell(&mut self, progress: Progress) {
         if let Progress::Synced(now) = progress {

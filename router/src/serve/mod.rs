@@ -148,7 +148,8 @@ pub async fn serve(
     let metrics = Metrics::new(&in_flight, &counters);
     let operation_ms = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX);
     let patience = Patience { operation_ms, ..Patience::default() };
-    let seeing = Router::new(HttpTransport::new(token.as_ref()), ring.clone(), patience);
+    let transport = HttpTransport::new(token.as_ref());
+    let seeing = Router::counted(transport, ring.clone(), patience, Arc::clone(&counters));
     seeing.remember(&known);
     let (window, watcher) = window(seeing);
     let shared = Arc::new(Shared { guard, in_flight, metrics, window });
