@@ -176,7 +176,7 @@ impl<T: Transport> Router<T> {
         let tell: &mut dyn FnMut(Progress) = &mut |progress| watched.tell(progress);
         let silent = |silence| NotMoved::Silent { address: address.to_owned(), silence };
         let (hello, _) = self.hello(address).await.map_err(silent)?;
-        self.heed_majorities().await?;
+        self.heed_majorities(tell).await?;
         let arcs = self.look_round(tell).await?;
         let mut members = arcs.iter().flat_map(|arc| &arc.members);
         if members.any(|m| m.address == address && m.storage != hello.member.storage) {
@@ -220,7 +220,7 @@ impl<T: Transport> Router<T> {
     ) -> Result<(), NotMoved> {
         let mut watched = self.watched(Cause::Leave, tell);
         let tell: &mut dyn FnMut(Progress) = &mut |progress| watched.tell(progress);
-        self.heed_majorities().await?;
+        self.heed_majorities(tell).await?;
         self.look_round(tell).await?;
         self.reach(|arcs| Goal::of(arcs).without(storage), tell).await
     }
@@ -233,7 +233,7 @@ impl<T: Transport> Router<T> {
     ) -> Result<(), NotMoved> {
         let mut watched = self.watched(Cause::Copies, tell);
         let tell: &mut dyn FnMut(Progress) = &mut |progress| watched.tell(progress);
-        self.heed_majorities().await?;
+        self.heed_majorities(tell).await?;
         self.look_round(tell).await?;
         self.reach(|arcs| Ok(Goal::of(arcs).with_copies(copies)), tell).await
     }
@@ -317,13 +317,18 @@ impl<T: Transport> Router<T> {
                 }
                 Err(_) => {}
             }
-            let torn = self.core.ring.borrow().torn().cloned();
-            if let Some(arc) = torn {
-                self.decide(&arc, None, tell).await;
-            }
+            self.sew_up(tell).await;
             self.pause(tries).await;
         }
         unreachable!("it is tried until it is given up")
+    }
+
+    /// Where a part of what follows an arc is known and the rest is not, its members' votes tell.
+    async fn sew_up(&self, tell: &mut dyn FnMut(Progress)) {
+        let torn = self.core.ring.borrow().torn().cloned();
+        if let Some(arc) = torn {
+            self.decide(&arc, None, tell).await;
+        }
     }
 
     /// Does what a step needs first, and has its decree decided.

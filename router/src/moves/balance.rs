@@ -21,7 +21,7 @@ impl<T: Transport> Router<T> {
     pub async fn balance(&self, tell: &mut dyn FnMut(Progress)) -> Result<(), NotMoved> {
         let mut watched = self.watched(Cause::Balance, tell);
         let tell: &mut dyn FnMut(Progress) = &mut |progress| watched.tell(progress);
-        self.heed_majorities().await?;
+        self.heed_majorities(tell).await?;
         for _ in 0..ROUNDS {
             // What is half done is finished first: then every place ends exactly one arc.
             self.look_round(tell).await?;

@@ -28,7 +28,7 @@ impl<T: Transport> Router<T> {
         address: &str,
         tell: &mut dyn FnMut(Progress),
     ) -> Result<(), NotMoved> {
-        self.heed_majorities().await?;
+        self.heed_majorities(tell).await?;
         let silent = |silence| NotMoved::Silent { address: address.to_owned(), silence };
         let (hello, _) = self.hello(address).await.map_err(silent)?;
         if hello.ring.is_some() {

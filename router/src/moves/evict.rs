@@ -126,7 +126,10 @@ impl<T: Transport> Router<T> {
     }
 
     /// Before anything is changed: every arc can be voted on. Whoever was only away for a moment is waited for.
-    pub(super) async fn heed_majorities(&self) -> Result<(), NotMoved> {
+    pub(super) async fn heed_majorities(
+        &self,
+        tell: &mut dyn FnMut(Progress),
+    ) -> Result<(), NotMoved> {
         let begun = Instant::now();
         for tries in 0.. {
             let why = match self.survey().await {
@@ -139,7 +142,10 @@ impl<T: Transport> Router<T> {
                     NotMoved::NoMajority(mute)
                 }
                 Err(no_ring) if no_ring.is_for_good() => return Err(no_ring.into()),
-                Err(no_ring) => no_ring.into(),
+                Err(no_ring) => {
+                    self.sew_up(tell).await;
+                    no_ring.into()
+                }
             };
             let patience = self.core.patience;
             if begun.elapsed().as_millis() >= patience.operation_ms.min(patience.step_ms).into() {

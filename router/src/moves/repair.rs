@@ -29,7 +29,7 @@ impl<T: Transport> Router<T> {
     pub async fn repair(&self, tell: &mut dyn FnMut(Progress)) -> Result<(), NotMoved> {
         let mut watched = self.watched(Cause::Repair, tell);
         let tell: &mut dyn FnMut(Progress) = &mut |progress| watched.tell(progress);
-        self.heed_majorities().await?;
+        self.heed_majorities(tell).await?;
         let begun = Instant::now();
         loop {
             self.finish(tell).await?;
