@@ -179,21 +179,14 @@ fn a_storage_that_was_away_catches_up() {
 
 #[test]
 fn what_a_join_copies_is_what_the_plan_said_and_not_a_byte_twice() {
-    for copies in [1, 3] {
-        a_join_copies_what_was_planned(copies);
-    }
+    [1, 3].into_iter().for_each(a_join_copies_what_was_planned);
 }
 
 /// The newcomer's fair part of everything is its copies among the storages: that much has to move, and hardly more does.
 fn a_join_copies_what_was_planned(copies: u8) {
     let storages = storages(4);
-    let ring = found(&storages[0], copies);
-    let mut ledger = Ledger::default();
-    for storage in &storages[1..3] {
-        ledger.write(&ring);
-        ring.join(&address(storage)).finish().unwrap();
-    }
-    ledger.write(&ring);
+    let ring = ring_of(&storages[..3], copies);
+    Ledger::default().write(&ring);
     ring.repair().finish().unwrap();
     let plan = ring.plan(Wanted::Join(address(&storages[3]), None)).unwrap();
     assert!(plan.moves.len() == usize::from(copies) && plan.bytes() > 0);

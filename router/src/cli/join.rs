@@ -130,8 +130,11 @@ impl Join {
                 Err(other) => return Err(other.into()),
             }
         }
+        // A storage whose join was broken off is of a ring of which it knows nothing yet.
+        let mut knows_little = None;
         match console.builder()?.connect(self.addresses.clone()).await {
-            Ok(ring) => return Ok(Some(console.adopt(ring))),
+            Ok(ring) if ring.walk().await.is_ok() => return Ok(Some(console.adopt(ring))),
+            Ok(ring) => knows_little = Some(ring),
             Err(NotConnected::NoRing(NoRing::NotFounded(_))) => {}
             Err(other) => return Err(other.into()),
         }
@@ -150,6 +153,9 @@ impl Join {
                 }
                 Err(_) => {}
             }
+        }
+        if let Some(ring) = knows_little {
+            return Ok(Some(console.adopt(ring)));
         }
         if self.care.plan {
             let new = format!("{} would found a ring; nothing would move.", self.addresses[0]);
