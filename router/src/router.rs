@@ -263,8 +263,10 @@ impl<T: Transport> Router<T> {
                 self.core.lines.say_into(inbox, place, member, message(member, before));
                 slow.push(member.storage);
             }
-            let nothing_to_do =
-                asking.is_complete() && round.without_the_slow() == Verdict::Pending;
+            // Once somebody has told of a newer arc or a higher ballot, the slow are not worth waiting for: another round is.
+            let nothing_to_do = asking.is_complete()
+                && round.without_the_slow() == Verdict::Pending
+                && !count.is_wiser();
             let heard = if nothing_to_do {
                 self.next_or_given_up(inbox, arc, &slow, begun).await
             } else {

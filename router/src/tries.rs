@@ -172,6 +172,11 @@ impl<'a> Count<'a> {
         }
     }
 
+    /// Whether anybody has told of a newer arc, or of a higher ballot.
+    pub(crate) fn is_wiser(&self) -> bool {
+        self.wiser
+    }
+
     pub(crate) fn again(self, tries: &Tries) -> Again {
         if self.wiser {
             return Again::Wiser;
