@@ -187,6 +187,7 @@ fn a_join_copies_what_was_planned(copies: u8) {
     let storages = storages(4);
     let ring = ring_of(&storages[..3], copies);
     Ledger::default().write(&ring);
+    ring.balance().finish().unwrap();
     ring.repair().finish().unwrap();
     let plan = ring.plan(Wanted::Join(address(&storages[3]), None)).unwrap();
     assert!(plan.moves.len() == usize::from(copies) && plan.bytes() > 0);
