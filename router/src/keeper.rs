@@ -14,7 +14,7 @@
 //! time, many in a row, each by several questions of different kinds; of the other storages a majority answered each of
 //! these looks, so it is not we who are cut off; the ring let us write down whom we accuse, and no other keeper, who reads
 //! that, hears the accused; and it does not answer the last questions, right before anything is done. One answer, and all of
-//! it begins anew ([`watch`], [`turn`]). A slow network, or one that loses every fifth message, evicts nobody.
+//! it begins anew ([`watch`] and `keeper::turn`). A slow network, or one that loses every fifth message, evicts nobody.
 //!
 //! # Whom it evicts
 //!
