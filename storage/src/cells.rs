@@ -72,10 +72,14 @@ impl Cells {
 
     /// The cells that may hold anything.
     pub(crate) fn in_use(&self) -> impl Iterator<Item = usize> {
-        let is_touched = |cell: &usize| {
-            self.touched[cell / 64].load(Ordering::Relaxed) & (1 << (cell % 64)) != 0
-        };
-        (0..CELLS).filter(is_touched)
+        self.touched.iter().enumerate().flat_map(|(word, bits)| {
+            let mut left = bits.load(Ordering::Relaxed);
+            std::iter::from_fn(move || {
+                let bit = (left != 0).then(|| left.trailing_zeros() as usize)?;
+                left &= left - 1;
+                Some(64 * word + bit)
+            })
+        })
     }
 
     /// Records, tombstones and bytes of a span, the cells at its ends counted in proportion.

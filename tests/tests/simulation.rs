@@ -118,7 +118,7 @@ fn the_same_seed_gives_the_same_run() {
 #[test]
 fn two_keepers_heal_a_ring_and_evict_nobody_who_lives() {
     let (first, count) = match number("KEPT_SEED", u64::MAX) {
-        u64::MAX => (0, number("KEPT", 200)),
+        u64::MAX => (number("FIRST", 0), number("KEPT", 1_000)),
         one => (one, 1),
     };
     let misfortunes = Misfortune::ALL;
@@ -145,8 +145,8 @@ fn two_keepers_heal_a_ring_and_evict_nobody_who_lives() {
 /// The storm of every other run, and two hasty keepers in the middle of it.
 #[test]
 fn a_storm_is_survived_with_keepers_too() {
-    let count = number("KEPT", 200);
-    let report = all_of(0, count, |seed| {
+    let (first, count) = (number("FIRST", 0), number("KEPT", 1_000));
+    let report = all_of(first, first + count, |seed| {
         // Long enough for somebody to be called dead.
         let drawn = Scenario::drawn(seed);
         let (down_ms, rest_ms) = (12_000, (1_000, drawn.rest_ms.1));

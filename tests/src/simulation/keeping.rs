@@ -34,6 +34,8 @@ const DEAD_AFTER_MS: u64 = 6_000;
 const KEYS: u64 = 8;
 /// Users.
 const USERS: u64 = 2;
+/// How long they hurry, from the beginning of a run; later they rest longer.
+const BUSY_MS: u64 = 60_000;
 
 /// What befalls a ring.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -384,7 +386,8 @@ impl Run {
                         outcome,
                     });
                 }
-                sleep(Duration::from_millis(20 + world.below(400))).await;
+                let rest_ms = if world.elapsed_ms() < BUSY_MS { 400 } else { 4_000 };
+                sleep(Duration::from_millis(20 + world.below(rest_ms))).await;
             }
         })
     }
