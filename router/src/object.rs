@@ -3,10 +3,15 @@
 //! ```text
 //!   films/one              the header: an ordinary record under the user's key. Its value is a Manifest:
 //!      │                   content type, length, piece size, checksum, and the upload u
-//!      ├─ \0{u.0}films/one     64 KiB     each at a place of its own, since between { and } stands what decides the place
-//!      ├─ \0{u.1}films/one     64 KiB
-//!      └─ \0{u.2}films/one     the rest
+//!      ├─ \0{u.0}0films/one     64 KiB
+//!      ├─ \0{u.0}1films/one     64 KiB     sixteen live together, since between { and } stands what decides the place;
+//!      │  ...                              the next sixteen live elsewhere
+//!      ├─ \0{u.0}ffilms/one     64 KiB
+//!      └─ \0{u.1}0films/one     the rest
 //! ```
+//!
+//! Sixteen, because a storage's disk is read and written by pages of up to sixteen records: pieces that lived apart would each
+//! have their page fetched for the sake of one. So a MiB of an object is in one place, and a long one all over the ring.
 //!
 //! **Putting** writes the pieces first, then the header by an ordinary change, then deletes the pieces of what was there (as does
 //! whoever puts a small value in an object's place, or deletes it). So
@@ -51,10 +56,12 @@ pub const ORPHAN_AGE: Duration = Duration::from_hours(24);
 pub(crate) const OBJECT: &str = "application/vnd.sdht.object+cbor";
 /// Bytes of every piece but the last.
 pub(crate) const PIECE_BYTES: usize = VALUE_BYTES;
-/// Bytes of the longest key of an object: its pieces' names must still be keys. `\0{`, a stamp, `.`, a number, `}`.
-pub(crate) const NAME_BYTES: usize = KEY_BYTES - (2 + 59 + 1 + 10 + 1);
+/// Pieces that live together; a hexadecimal digit tells them apart.
+const TOGETHER: u32 = 16;
+/// Bytes of the longest key of an object: its pieces' names must still be keys. `\0{`, a stamp, `.`, a number, `}`, a digit.
+pub(crate) const NAME_BYTES: usize = KEY_BYTES - (2 + 59 + 1 + 9 + 1 + 1);
 /// Pieces of one object on their way at a time.
-const AT_ONCE: usize = 16;
+const AT_ONCE: usize = 2 * TOGETHER as usize;
 /// How long a storage is waited for when others have answered.
 const GRACE: Duration = Duration::from_secs(1);
 
@@ -144,16 +151,19 @@ pub(crate) fn clamp(range: (Bound<u64>, Bound<u64>), bytes: u64) -> Range<u64> {
 
 /// The name of a piece.
 pub(crate) fn piece(key: &Key, upload: Ballot, number: u32) -> Key {
-    Key::new(format!("{}{{{upload}.{number}}}{key}", Key::RESERVED))
+    let (group, digit) = (number / TOGETHER, number % TOGETHER);
+    Key::new(format!("{}{{{upload}.{group}}}{digit:x}{key}", Key::RESERVED))
         .expect("an object's key leaves room for its pieces' names")
 }
 
 /// The key and the upload that a piece's name tells; none if it is no piece's name.
 fn object_of(name: &Key) -> Option<(Key, Ballot)> {
-    let (tag, key) = name.as_str().strip_prefix("\0{")?.split_once('}')?;
-    let (upload, number) = tag.rsplit_once('.')?;
-    let (key, upload) = (Key::of_user(key).ok()?, upload.parse().ok()?);
-    (piece(&key, upload, number.parse().ok()?) == *name).then_some((key, upload))
+    let (tag, rest) = name.as_str().strip_prefix("\0{")?.split_once('}')?;
+    let (upload, group) = tag.rsplit_once('.')?;
+    let digit = rest.chars().next()?.to_digit(TOGETHER)?;
+    let (key, upload) = (Key::of_user(rest.get(1..)?).ok()?, upload.parse().ok()?);
+    let number = group.parse::<u32>().ok()?.checked_mul(TOGETHER)?.checked_add(digit)?;
+    (piece(&key, upload, number) == *name).then_some((key, upload))
 }
 
 /// Cuts what comes in bits of any length into pieces.

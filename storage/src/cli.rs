@@ -86,7 +86,7 @@ pub(crate) struct Serve {
     #[arg(long, env = "MINOR_STORAGE_ZONE", value_name = "NAME", default_value = "", value_parser = zone)]
     pub(crate) zone: String,
 
-    /// Memory for cached data, in MiB; the process takes up to half as much again.
+    /// Memory for cached data, in MiB; the process takes up to half as much again, and with many large values 256 MiB more.
     #[arg(long, env = "MINOR_STORAGE_CACHE_MIB", value_name = "MIB", default_value_t = 256, value_parser = clap::value_parser!(u64).range(1..=1 << 20))]
     pub(crate) cache_mib: u64,
 

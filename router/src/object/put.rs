@@ -255,7 +255,7 @@ impl<T: Transport> Router<T> {
             let delete = Operation { expect: Expect::Anything, wish: Wish::Delete };
             self.change(&piece(key, upload, number), delete).await.map(drop)
         };
-        let mut deleted = stream::iter(0..pieces).map(delete).buffer_unordered(4 * AT_ONCE);
+        let mut deleted = stream::iter(0..pieces).map(delete).buffer_unordered(2 * AT_ONCE);
         while let Some(deleted) = deleted.next().await {
             if let Err(why) = deleted {
                 log::warn!("pieces of an object of key '{key}' are left to the next repair: {why}");

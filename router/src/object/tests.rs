@@ -75,23 +75,37 @@ fn a_piece_s_name_tells_its_object_and_fits_into_a_key() {
     let longest = "k".repeat(NAME_BYTES);
     for name in ["a", "a/b.c", "{tag}x", "}", "{", longest.as_str()] {
         let full = Ballot { epoch: u64::MAX, ..upload(u64::MAX) };
-        for (upload, number) in [(upload(1), 0), (upload(9), 10), (full, u32::MAX)] {
+        for (upload, number) in [(upload(1), 0), (upload(9), 10), (upload(1), 31), (full, u32::MAX)]
+        {
             let piece = piece(&key(name), upload, number);
             assert!(piece.is_reserved());
             assert_eq!(object_of(&piece), Some((key(name), upload)), "{piece:?}");
         }
     }
-    for other in ["a", "\0", "\0{}a", "\0{1-2-3-4.5}", "\0{1-2-3-4.05}a", "\0{1-2-3-4}a"] {
+    for other in [
+        "a",
+        "\0",
+        "\0{}a",
+        "\0{1-2-3-4.5}",
+        "\0{1-2-3-4.05}1a",
+        "\0{1-2-3-4}1a",
+        "\0{1-2-3-4.5}Aa",
+    ] {
         assert_eq!(object_of(&key(other)), None, "{other:?}");
     }
 }
 
 #[test]
-fn the_pieces_of_one_object_spread_over_the_ring_whatever_its_key() {
+fn sixteen_pieces_live_together_and_all_over_the_ring_whatever_the_key() {
     for name in ["a", "{tag}x"] {
         let mut eighths = [0; 8];
-        for number in 0..800 {
+        for group in 0..800 {
+            let number = group * TOGETHER;
             let place = piece(&key(name), upload(1), number).position();
+            let neighbours: Vec<Key> =
+                (0..TOGETHER).map(|n| piece(&key(name), upload(1), number + n)).collect();
+            assert!(neighbours.iter().all(|piece| piece.position() == place));
+            assert!(neighbours.is_sorted(), "they lie in their order on the disk");
             eighths[(place.0 >> 61) as usize] += 1;
         }
         assert!(eighths.iter().all(|pieces| (60..140).contains(pieces)), "{eighths:?}");

@@ -34,7 +34,7 @@ use std::{io, ops::Bound, time::Duration};
 use tokio::sync::{mpsc, oneshot};
 
 /// Bytes that a long value on its way in or out holds, about.
-const PASSING_BYTES: usize = 20 * PIECE_BYTES;
+const PASSING_BYTES: usize = 36 * PIECE_BYTES;
 /// Pieces that wait between the ring and the socket.
 const AHEAD: usize = 2;
 /// How often a long value is opened anew because somebody replaces it.

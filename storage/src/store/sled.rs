@@ -10,8 +10,17 @@
 //! In the directory, beside sled's own files (`db`, `conf`, `blobs`, `snap.*`): `witness`, `ballast`, `farewell`. sled's default
 //! tree, which always exists, holds nothing but the number of the last group: see `store::witness`.
 //!
+//! Its cache is kept within its bounds by looking at large values more than once: see `store::sled::looks`.
+//!
 //! What it does not do: look for damage sled itself does not notice. That is what checksums inside the values are for.
 
+mod faults;
+mod looks;
+
+use self::{
+    faults::{disk, panicked},
+    looks::Looks,
+};
 use super::{
     Commit, Farewell, Fault, MAX_VALUE, Mark, Room, Row, Stats, Store, Tree, durable, farewell,
     room::{self, Gauge},
@@ -19,7 +28,6 @@ use super::{
     witness::Witness,
 };
 use std::{
-    any::Any,
     fs::{DirBuilder, File, TryLockError},
     io, iter,
     ops::Bound,
@@ -121,7 +129,12 @@ impl Drop for SledStore {
 impl Store for SledStore {
     fn get(&self, tree: Tree, key: &[u8]) -> Result<Option<Vec<u8>>, Fault> {
         self.engine.open_to_readers()?;
-        let value = self.engine.guard("reading", || self.engine.tree(tree).get(key))?;
+        let tree = self.engine.tree(tree);
+        let value = self.engine.guard("reading", || {
+            let value = tree.get(key)?;
+            self.engine.look_again(tree, key, value.as_ref().map_or(0, |value| value.len()))?;
+            Ok(value)
+        })?;
         Ok(value.map(|value| value.to_vec()))
     }
 
@@ -132,9 +145,15 @@ impl Store for SledStore {
             Some(value) if value.len() > MAX_VALUE => {
                 return Err(Fault::TooLarge { bytes: value.len() });
             }
-            Some(value) => self.engine.guard("writing", || tree.insert(key, value))?,
-            None => self.engine.guard("removing", || tree.remove(key))?,
-        };
+            Some(value) => self.engine.guard("writing", || {
+                tree.insert(key, value)?;
+                self.engine.look_again(tree, key, value.len())
+            })?,
+            None => self.engine.guard("removing", || {
+                let removed = tree.remove(key)?;
+                self.engine.look_again(tree, key, removed.map_or(0, |value| value.len()))
+            })?,
+        }
         Ok(self.engine.mark())
     }
 
@@ -154,9 +173,14 @@ impl Store for SledStore {
 
     fn scan(&self, tree: Tree, from: &[u8], limit: usize) -> Result<Vec<Row>, Fault> {
         self.engine.open_to_readers()?;
+        let tree = self.engine.tree(tree);
         self.engine.guard("scanning", || {
-            let rows = self.engine.tree(tree).range(from..);
-            some_rows(rows.map(|row| row.map(|(key, value)| (key.to_vec(), value.to_vec()))), limit)
+            let rows = tree.range(from..).map(|row| {
+                let (key, value) = row?;
+                self.engine.look_again(tree, &key, value.len())?;
+                Ok((key.to_vec(), value.to_vec()))
+            });
+            some_rows(rows, limit)
         })
     }
 
@@ -171,10 +195,12 @@ impl Store for SledStore {
         let tree = self.engine.tree(tree);
         let span = (Bound::Included(from), to.map_or(Bound::Unbounded, Bound::Excluded));
         self.engine.guard("purging", || {
-            tree.range::<&[u8], _>(span)
-                .keys()
-                .take(limit)
-                .try_fold(0, |purged, key| Ok(purged + usize::from(tree.remove(key?)?.is_some())))
+            tree.range::<&[u8], _>(span).keys().take(limit).try_fold(0, |purged, key| {
+                let key = key?;
+                let Some(removed) = tree.remove(&key)? else { return Ok(purged) };
+                self.engine.look_again(tree, &key, removed.len())?;
+                Ok(purged + 1)
+            })
         })
     }
 
@@ -260,6 +286,7 @@ struct Engine {
     /// Our own descriptor of sled's log.
     log: File,
     witness: Witness,
+    looks: Looks,
     /// The number of the group that began last. It goes on from one opening to the next.
     begun: AtomicU64,
     /// The number of the last group that is durable.
@@ -306,6 +333,7 @@ impl Engine {
             rest,
             log: File::open(dir.join("db")).map_err(disk("opening the log"))?,
             witness,
+            looks: Looks::default(),
             begun: AtomicU64::new(number),
             durable: AtomicU64::new(number),
             first: number + 1,
@@ -323,6 +351,11 @@ impl Engine {
             Tree::Records => &self.records,
             Tree::Rest => &self.rest,
         }
+    }
+
+    /// What is due after a value of so many bytes was read, put or removed: see `store::sled::looks`.
+    fn look_again(&self, tree: &::sled::Tree, key: &[u8], bytes: usize) -> ::sled::Result<()> {
+        (0..self.looks.after(key, bytes)).try_for_each(|_| tree.contains_key(key).map(drop))
     }
 
     /// The mark of a put that has just been done.
@@ -410,27 +443,6 @@ fn guard<T>(doing: &'static str, work: impl FnOnce() -> ::sled::Result<T>) -> Re
         Ok(Err(::sled::Error::Io(error))) => Err(disk(doing)(error)),
         Ok(Err(error)) => Err(Fault::Damage { what: format!("while {doing}: {error}") }),
         Err(panic) => Err(panicked(doing, &*panic)),
-    }
-}
-
-fn panicked(doing: &'static str, panic: &(dyn Any + Send)) -> Fault {
-    let text = panic.downcast_ref::<String>().map(String::as_str);
-    let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no reason given");
-    // sled panics over what the system refuses it (threads, memory, files) just as over what it cannot read. The first says
-    // nothing about the data.
-    if ["Os {", "os error", "alloc", "spawn"].iter().any(|word| text.contains(word)) {
-        return Fault::Disk { doing, why: text.into() };
-    }
-    Fault::Damage { what: format!("panic while {doing}: {text}") }
-}
-
-/// A file that ends too early was cut short; any other error is the disk's.
-fn disk(doing: &'static str) -> impl Fn(io::Error) -> Fault {
-    move |error| match error.kind() {
-        io::ErrorKind::UnexpectedEof | io::ErrorKind::InvalidData => {
-            Fault::Damage { what: format!("while {doing}: {error}") }
-        }
-        _ => Fault::Disk { doing, why: error.to_string() },
     }
 }
 
