@@ -160,6 +160,7 @@ fn keys_alone_are_enough_for_everything() {
     // Along the ring: the first name has the focus, the arrow goes on, Enter chooses.
     browser
         .wait_until("names are there", "return document.querySelectorAll('.label').length === 3");
+    picture(&browser, "three");
     browser.run("document.querySelector('.label').focus()");
     browser.type_keys(press::RIGHT);
     browser.type_keys(press::ENTER);

@@ -215,12 +215,14 @@ const CHANGES = {
 const copiesOf = (n) => (n === 1 ? 'one copy' : `${number(n)} copies`);
 const called = (change) => CHANGES[change.what](change)[{ running: 0, done: 1, failed: 2 }[change.state]];
 
-/** Tells those who listen how a change ended that they saw begin. */
-let underWay = null;
+/** Tells those who listen, and do not look, how a change has ended. */
+let over = null;
 function tellTheEnd() {
-  const ended = picture.changes.find((change) => change.begun_ms === underWay && change.state !== 'running');
-  if (ended) say($('news'), `${called(ended)}${ended.why ? `: ${ended.why}` : ''}`);
-  underWay = picture.changes.find((change) => change.state === 'running')?.begun_ms ?? null;
+  const ended = picture.changes.filter((change) => change.state !== 'running');
+  // What was over before somebody came is no news.
+  const news = over && ended.filter((change) => !over.has(change.begun_ms)).at(-1);
+  if (news) say($('news'), `${called(news)}${news.why ? `: ${news.why}` : ''}`);
+  over = new Set(ended.map((change) => change.begun_ms));
 }
 
 // ---- the sentence ---------------------------------------------------------------------------------------------------------
@@ -657,6 +659,7 @@ async function agree(words, weigh, act) {
       try {
         await act(weighed);
         if (isMine()) dialog.close();
+        await words.after?.();
       } catch (why) { fail(why, words.unknown); }
     };
     // What cannot be undone is not done by the same key twice.
@@ -760,13 +763,16 @@ function remove(key) {
   };
   const act = async ({ tag }) => {
     await granted(await ask(place, { method: 'DELETE', headers: { 'if-match': tag, ...JSON_TOO } }));
+  };
+  const after = async () => {
+    // The button that was pressed is about to go.
+    $('key').focus();
     for (const button of document.querySelectorAll('#list button')) if (button.textContent === visible(key)) button.parentElement.remove();
     await lookUp(key);
     say($('found-said'), `'${visible(key)}' is deleted.`);
-    $('key').focus();
   };
   return agree({
-    title: `Delete ${visible(key)}`, weighing: 'Looking at it…', yes: 'Delete', isForGood: true,
+    title: `Delete ${visible(key)}`, weighing: 'Looking at it…', yes: 'Delete', isForGood: true, after,
     note: 'It cannot be brought back. If somebody changes it before you answer, it stays.',
     unknown: 'The door did not answer: look the key up to see whether it is there.',
   }, weigh, act);
@@ -818,7 +824,7 @@ const copying = (copies) => ({
   note: copies > picture.storages.length ? `There are ${number(picture.storages.length)} storages: the further copies come as others join.`
     : copies === 1 ? 'What has one copy is lost with the storage that keeps it.'
       : copies === 2 ? 'What has two copies is not served while one of them is away.'
-        : `Everything survives the loss of ${count(Math.ceil(copies / 2) - 1, 'storage')}. Everything is served meanwhile.`,
+        : `So many survive the loss of ${copies < 5 ? 'one storage' : copies < 7 ? 'two storages' : 'three storages'}. Everything is served meanwhile.`,
 });
 const burying = (address) => ({ title: `Remove ${address}, which never comes back`, yes: 'Remove', note: 'What it kept is copied from those who keep it too. If it is started again later, it does not belong to the ring any more.' });
 
