@@ -24,6 +24,10 @@
 //! must join anew when it comes back. So it is left in its place, which is said once; as soon as a fourth storage joins, it
 //! is replaced. Where an arc has no living majority nothing is done at all: that needs a person (`sdht remove --dead`).
 //!
+//! A storage whose data was damaged sets it aside, and begins anew under a new id. To the ring the old one is as dead as one
+//! that is silent, and is evicted like it; the new one is in no ring, and only a person can know that it is to be: the log
+//! and the page of the door say so, and name the command.
+//!
 //! An evicted storage that comes back is told so; it drops what it held and may join anew. One that was away for a shorter
 //! time just goes on, and what it missed is levelled.
 //!
@@ -101,6 +105,8 @@ pub struct Keeper<T: Transport> {
     gone: BTreeMap<StorageId, Member>,
     /// Who is in it.
     members: BTreeMap<StorageId, Member>,
+    /// Those of them in whose place another storage answers.
+    replaced: BTreeSet<StorageId>,
     /// Arcs whose copies differed when they were last counted.
     doubted: Vec<RingArc>,
     /// What was said of the dead that are not evicted: it is said once.
@@ -121,10 +127,11 @@ impl<T: Transport> Keeper<T> {
             tell: Box::new(tell),
             begun: Instant::now(),
             watch: Watch::new(dead_after_ms),
-            diary: Diary::begun(0),
+            diary: Diary::begun(0, (2 * dead_after_ms).min(duties::REST_MS)),
             still: Stillness::default(),
             gone: BTreeMap::new(),
             members: BTreeMap::new(),
+            replaced: BTreeSet::new(),
             doubted: vec![],
             said: String::new(),
             under_way: None,
@@ -196,7 +203,8 @@ impl<T: Transport> Keeper<T> {
             .map(|member| (member.storage, member.clone()))
             .collect();
         if looked.arcs.is_some() {
-            self.gone.retain(|storage, _| !members.contains_key(storage));
+            let is_there = |gone: &Member| members.values().any(|m| m.address == gone.address);
+            self.gone.retain(|storage, gone| !members.contains_key(storage) && !is_there(gone));
             for (storage, member) in std::mem::replace(&mut self.members, members) {
                 let is_gone = !self.members.contains_key(&storage);
                 if is_gone && self.gone.len() < REMEMBERED {
@@ -204,8 +212,11 @@ impl<T: Transport> Keeper<T> {
                 }
             }
         }
+        self.see_the_replaced(looked);
         for turned in turned {
             match turned {
+                // Of whom more is known, more has just been said.
+                Turned::Quiet(storage) if self.replaced.contains(&storage) => {}
                 Turned::Quiet(storage) => {
                     let who = self.address(storage);
                     self.note(format!("does not hear {who}, and looks more often"));

@@ -18,6 +18,10 @@ use minor_protocol::{Member, RingArc, StorageId, message::Hello};
 
 use std::{collections::BTreeMap, fmt};
 
+/// So many are named one by one: those who share arcs with one that is silent, where three copies are kept. Of more, the
+/// table tells.
+const NAMED: usize = 4;
+
 /// How a storage is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Health {
@@ -273,6 +277,8 @@ pub fn advice(storages: &[Standing]) -> String {
         "any one storage may be stopped".into()
     } else if must.len() == alive().count() {
         "none may be stopped".into()
+    } else if must.len() > NAMED {
+        format!("{} storages must not be stopped", must.len())
     } else {
         format!("{} must not be stopped", must.join(" and "))
     }
@@ -358,6 +364,10 @@ mod tests {
         assert!(
             state.sentence.starts_with("h:0 does not answer; everything is served, and h:1 and")
         );
+        let state = judged(&ring(12, 3, 3), &[1, 2, 3, 4, 5, 7, 8, 9, 10, 11]);
+        let many =
+            "h:0 and h:6 do not answer; everything is served, and 8 storages must not be stopped";
+        assert!(state.sentence.starts_with(many), "{}", state.sentence);
     }
 
     #[test]

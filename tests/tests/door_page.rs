@@ -92,7 +92,8 @@ fn it_shows_a_storage_die_and_the_ring_heal() {
     browser.wait_until("it is gone", "return document.querySelectorAll('#rows tr').length === 3");
     browser.wait_for("#moves", &format!("Removed {dead}"));
     assert_eq!(browser.run("return document.querySelectorAll('#ring .hollow').length"), 0);
-    assert_eq!(browser.text("#keys"), "400");
+    // A keeper that has heard of the death keeps a key of its own.
+    assert!(["400", "401"].contains(&&*browser.text("#keys")), "{}", browser.text("#keys"));
     picture(&browser, "healed");
     assert_eq!(scene.home.sdht(&["status"]).code, 0, "the command says the same");
     nothing_to_complain_of(&browser);
@@ -159,6 +160,7 @@ fn keys_alone_are_enough_for_everything() {
     // Along the ring: the first name has the focus, the arrow goes on, Enter chooses.
     browser
         .wait_until("names are there", "return document.querySelectorAll('.label').length === 3");
+    picture(&browser, "three");
     browser.run("document.querySelector('.label').focus()");
     browser.type_keys(press::RIGHT);
     browser.type_keys(press::ENTER);
@@ -200,6 +202,100 @@ fn keys_alone_are_enough_for_everything() {
     let complaints = browser.complaints();
     // The browser notes every status that is no success.
     assert!(complaints.iter().all(|line| line.contains("/v1/ring/join")), "{complaints:?}");
+}
+
+#[test]
+fn the_whole_ring_is_cared_for_with_keys_alone() {
+    let Some(browser) = browser() else { return };
+    let scene = scene(4, 100, &[]);
+    open(&browser, &scene, "All is well");
+    let agree = |begin: &str, title: &str| {
+        browser.run(begin);
+        browser.type_keys(press::ENTER);
+        browser.wait_until("it asks", "return document.activeElement.id === 'plan-yes'");
+        assert_eq!(browser.text("#plan-name"), title);
+        browser.type_keys(press::ENTER);
+    };
+
+    browser.wait_until(
+        "the number is the ring's",
+        "return document.getElementById('copies-wanted').value === '3'",
+    );
+    browser.run("document.getElementById('copies-wanted').focus()");
+    browser.type_keys("4");
+    browser.run("document.querySelector('#copying button').focus()");
+    browser.type_keys(press::ENTER);
+    browser.wait_until("it asks", "return document.activeElement.id === 'plan-yes'");
+    browser.wait_for("#plan-said", "would be copied");
+    assert_eq!(browser.text("#plan-name"), "Keep 4 copies");
+    picture(&browser, "plan-copies");
+    browser.type_keys(press::ENTER);
+    browser.wait_for("#moves", "Changed to 4 copies");
+    browser.wait_for("#news", "Changed to 4 copies");
+    browser.wait_for("#copies", "4");
+
+    agree("document.getElementById('repair').focus()", "Repair");
+    browser.wait_for("#moves", "Repaired");
+
+    // Nothing is uneven where all keep everything: there is nothing to agree to, and Escape goes back to where one was.
+    browser.run("document.getElementById('balance').focus()");
+    browser.type_keys(press::ENTER);
+    browser.wait_for("#plan-said", "Nothing would be changed.");
+    assert!(!browser.sees("#plan-yes"));
+    browser.type_keys(press::ESCAPE);
+    assert_eq!(browser.run("return document.activeElement.id"), "balance");
+    picture(&browser, "care");
+    nothing_to_complain_of(&browser);
+}
+
+#[test]
+fn a_key_is_deleted_as_it_was_seen_or_not_at_all() {
+    let Some(browser) = browser() else { return };
+    let scene = scene(3, 0, &[]);
+    let key = "notes/today & <i>";
+    assert_eq!(scene.door.call(&Call::put(&target(key), "a value")).status, 201);
+    open(&browser, &scene, "All is well");
+    browser.click("#browse button");
+    browser.wait_for("#list", key);
+    let ask = || {
+        browser.run("document.getElementById('key').focus()");
+        browser.run("document.getElementById('key').value = ''");
+        browser.type_keys(key);
+        browser.type_keys(press::ENTER);
+        browser.wait_for("#found-said", "It is there");
+        browser.wait_until("it is seen", "return !document.getElementById('delete').hidden");
+        browser.run("document.getElementById('delete').focus()");
+        browser.type_keys(press::ENTER);
+        browser.wait_for("#plan-said", "in all its copies");
+        assert_eq!(browser.text("#plan-name"), format!("Delete {key}"));
+        assert_eq!(
+            browser.run("return document.activeElement.id"),
+            "plan-no",
+            "what cannot be undone is not done by the same key twice"
+        );
+    };
+    ask();
+    assert!(browser.text("#plan-said").starts_with("7 B of "), "{}", browser.text("#plan-said"));
+    picture(&browser, "delete");
+
+    // Somebody changes it before the answer: it stays.
+    assert_eq!(scene.door.call(&Call::put(&target(key), "another")).status, 204);
+    browser.type_keys(press::TAB);
+    browser.type_keys(press::ENTER);
+    browser.wait_for("#plan-said", "is not as expected");
+    assert_eq!(scene.door.call(&Call::get(&target(key))).text(), "another");
+    browser.type_keys(press::ESCAPE);
+
+    ask();
+    browser.type_keys(press::TAB);
+    browser.type_keys(press::ENTER);
+    browser.wait_for("#found-said", "is deleted");
+    assert_eq!(scene.door.call(&Call::get(&target(key))).status, 404);
+    assert_eq!(browser.run("return document.activeElement.id"), "key", "one is left somewhere");
+    assert!(!browser.sees("#delete") && !browser.text("#list").contains(key));
+    let complaints = browser.complaints();
+    // The browser notes every status that is no success.
+    assert!(complaints.iter().all(|line| line.contains("412")), "{complaints:?}");
 }
 
 #[test]

@@ -78,6 +78,76 @@ fn a_change_is_planned_without_being_done_and_refused_with_its_reason() {
     });
 }
 
+/// How a change of this door ended, once it has, and once that is drawn.
+fn ended(scene: &Scene, what: &str) -> serde_json::Value {
+    let mut last = serde_json::Value::Null;
+    wait_until("the change has ended", process::LIMIT, || {
+        // Who has looked counts as one who listens until the next picture.
+        thread::sleep(Duration::from_millis(200));
+        last = picture(scene)["changes"].as_array().unwrap().last().cloned().unwrap_or_default();
+        last["what"] == what && last["state"] != "running"
+    });
+    last
+}
+
+/// What a page is shown at this time.
+fn picture(scene: &Scene) -> serde_json::Value {
+    sdht_tests::kept::picture_at(scene.door.address())
+}
+
+#[test]
+fn copies_balance_and_repair_are_planned_done_and_refused_like_the_others() {
+    // A keeper would sweep before it is asked to.
+    let scene = scene(4, 200, &["--no-keeper"]);
+    let copies = || scene.door.call(&Call::get("/v1/ring")).json()["arcs"][0]["copies"].clone();
+    for (place, wrong) in [
+        ("/v1/ring/copies", json!({})),
+        ("/v1/ring/copies", json!({"copies": 8})),
+        ("/v1/ring/balance", json!({"address": scene.address(0)})),
+        ("/v1/ring/repair", json!({"plan": 1})),
+    ] {
+        let (status, why) = change(&scene, place, &wrong);
+        assert_eq!((status, why["status"].as_u64()), (400, Some(400)), "{place} {wrong}: {why}");
+        let simple = Call::post(place, "{}").with("content-type", "text/plain");
+        assert_eq!(scene.door.call(&simple).status, 415, "a page of another site could send that");
+    }
+
+    let (status, plan) = change(&scene, "/v1/ring/copies", &json!({"copies": 4, "plan": true}));
+    assert_eq!((status, plan["moves"].as_array().map(Vec::len)), (200, Some(4)), "{plan}");
+    assert!(plan["keys"].as_u64().unwrap() >= 200, "one copy more of everything: {plan}");
+    assert_eq!(copies(), 3, "it was only a plan");
+    let (status, told) = change(&scene, "/v1/ring/copies", &json!({"copies": 4}));
+    assert_eq!((status, &told), (202, &json!({"accepted": "copies"})));
+    let last = ended(&scene, "copies");
+    assert_eq!((&last["state"], &last["copies"]), (&json!("done"), &json!(4)), "{last}");
+    assert_eq!(copies(), 4);
+
+    // Where all keep everything, shares are even.
+    let (status, plan) = change(&scene, "/v1/ring/balance", &json!({"plan": true}));
+    assert_eq!((status, plan["steps"].as_u64()), (200, Some(0)), "{plan}");
+    let (status, told) = change(&scene, "/v1/ring/balance", &json!({}));
+    assert_eq!((status, &told["accepted"]), (202, &json!("balance")), "{told}");
+    assert_eq!(ended(&scene, "balance")["state"], "done");
+
+    for n in 0..5 {
+        let key = format!("/v1/kv/dead/{n}");
+        assert_eq!(scene.door.call(&Call::put(&key, "a value")).status, 201);
+        assert_eq!(scene.door.call(&Call::delete(&key)).status, 204);
+    }
+    let (status, told) = change(&scene, "/v1/ring/repair", &json!({}));
+    assert_eq!((status, &told["accepted"]), (202, &json!("repair")), "{told}");
+    let last = ended(&scene, "repair");
+    assert_eq!(last["state"], "done", "{last}");
+    assert!(last["swept"].as_u64().unwrap() >= 5, "{last}");
+
+    let described = scene.door.call(&Call::get("/openapi.json")).json();
+    for place in ["join", "remove", "copies", "balance", "repair"] {
+        let body = &described["paths"][format!("/v1/ring/{place}")]["post"]["requestBody"];
+        let schema = &body["content"]["application/json"]["schema"];
+        assert_eq!(schema["properties"]["plan"]["type"], "boolean", "{place}: {described}");
+    }
+}
+
 #[test]
 fn listeners_are_bounded_share_one_look_and_hear_the_end() {
     let scene = scene(3, 0, &[]);

@@ -42,6 +42,19 @@ pub enum Deed {
     },
 }
 
+impl Deed {
+    /// Of what kind of duty it is, if of any.
+    pub fn kind(&self) -> Option<Kind> {
+        match self {
+            Self::Noticed(_) => None,
+            Self::Begun { kind, .. }
+            | Self::Done { kind, .. }
+            | Self::Failed { kind, .. }
+            | Self::SetAside { kind, .. } => Some(*kind),
+        }
+    }
+}
+
 /// What was done in the course of a duty.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Work {

@@ -19,8 +19,8 @@ use std::collections::BTreeMap;
 
 /// Who keeps this much more than his share keeps too much; below that there is nothing to gain.
 const EXCESS_BYTES: u64 = 1 << 20;
-/// How long what may be done again and again rests, at least.
-const REST_MS: u64 = 60_000;
+/// How long what may be done again and again rests, where it is not told to rest for a shorter time.
+pub const REST_MS: u64 = 60_000;
 /// The same for what looks through all keys.
 const LONG_REST_MS: u64 = 6 * 3_600_000;
 /// What has expired is not counted like what was deleted: so often it is looked for.
@@ -91,11 +91,11 @@ impl Kind {
         }
     }
 
-    /// How long it rests after it was done: data is at stake with the first three.
-    fn rest_ms(self) -> u64 {
+    /// How long it rests after it was done, where the usual rest is so long: data is at stake with the first three.
+    fn rest_ms(self, usual_ms: u64) -> u64 {
         match self {
             Self::Evict | Self::Finish | Self::Refill => 0,
-            Self::Level | Self::Sweep | Self::Balance => REST_MS,
+            Self::Level | Self::Sweep | Self::Balance => usual_ms,
             Self::SweepPieces => LONG_REST_MS,
         }
     }
@@ -125,9 +125,10 @@ impl Duty {
 }
 
 /// When each kind of duty may be done again.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Diary {
     pages: BTreeMap<Kind, Page>,
+    rest_ms: u64,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -138,11 +139,12 @@ struct Page {
 }
 
 impl Diary {
-    /// A diary that begins now: nobody looks through all keys in the first hour.
-    pub fn begun(now_ms: u64) -> Self {
-        let mut diary = Self::default();
+    /// A diary that begins now: nobody looks through all keys in the first hour. What may be done again and again rests for
+    /// so long, at least.
+    pub fn begun(now_ms: u64, rest_ms: u64) -> Self {
+        let mut diary = Self { pages: BTreeMap::new(), rest_ms };
         let later = |ms| Page { not_before_ms: now_ms + ms, ended_ms: now_ms, failures: 0 };
-        diary.pages.insert(Kind::Balance, later(REST_MS));
+        diary.pages.insert(Kind::Balance, later(rest_ms));
         diary.pages.insert(Kind::Sweep, later(0));
         diary.pages.insert(Kind::SweepPieces, later(EXPIRY_MS));
         diary
@@ -150,10 +152,10 @@ impl Diary {
 
     /// This was done.
     pub fn done(&mut self, kind: Kind, begun_ms: u64, now_ms: u64) {
-        let rest_ms = kind.rest_ms().max(match kind.rest_ms() {
+        let rest_ms = match kind.rest_ms(self.rest_ms) {
             0 => 0,
-            _ => REST_FACTOR * now_ms.saturating_sub(begun_ms),
-        });
+            rest_ms => rest_ms.max(REST_FACTOR * now_ms.saturating_sub(begun_ms)),
+        };
         let page = Page { not_before_ms: now_ms + rest_ms, ended_ms: now_ms, failures: 0 };
         self.pages.insert(kind, page);
         if matches!(kind, Kind::Evict | Kind::Finish | Kind::Refill) {
@@ -163,10 +165,11 @@ impl Diary {
 
     /// This was tried and did not succeed; a first try again is worth it after `first_ms`.
     pub fn failed(&mut self, kind: Kind, now_ms: u64, first_ms: u64) {
+        let least_ms = kind.rest_ms(self.rest_ms);
         let page = self.pages.entry(kind).or_default();
         let rest_ms = first_ms.saturating_mul(1 << page.failures.min(20));
         page.failures += 1;
-        page.not_before_ms = now_ms + rest_ms.max(kind.rest_ms()).min(kind.longest_rest_ms());
+        page.not_before_ms = now_ms + rest_ms.max(least_ms).min(kind.longest_rest_ms());
         page.ended_ms = now_ms;
     }
 

@@ -7,7 +7,10 @@ use minor_protocol::{
     Key, Member, Refusal, Reply, Request, RingArc, StorageId,
     message::{Hello, Kept, Show},
 };
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 use tokio::time::timeout;
 
 /// What a look showed.
@@ -18,6 +21,8 @@ pub(super) struct Looked {
     pub(super) hellos: Vec<Hello>,
     /// Every storage of the ring.
     pub(super) signs: BTreeMap<StorageId, Sign>,
+    /// Whoever answered at an address but is in no ring.
+    pub(super) outside: BTreeMap<String, StorageId>,
 }
 
 impl Looked {
@@ -35,6 +40,7 @@ pub(super) async fn look<T: Transport>(
 ) -> Looked {
     let hops = router.look_about(also, patience).await;
     let ring = router.ring_id();
+    let outside = outside(&hops);
     let hellos: Vec<Hello> = hops
         .into_iter()
         .filter_map(|Hop { hello, .. }| hello)
@@ -57,7 +63,28 @@ pub(super) async fn look<T: Transport>(
     .await;
     let hears = |id: &StorageId| says(id) || answered.contains(&(*id, true));
     let sign = |id: &StorageId| if hears(id) { Sign::Answered } else { Sign::Silent };
-    Looked { arcs, signs: members.keys().map(|id| (*id, sign(id))).collect(), hellos }
+    Looked { arcs, signs: members.keys().map(|id| (*id, sign(id))).collect(), hellos, outside }
+}
+
+/// Who answered at an address but is in no ring.
+fn outside(hops: &[Hop]) -> BTreeMap<String, StorageId> {
+    let says = |hop: &Hop| {
+        let hello = hop.hello.as_ref().filter(|hello| hello.ring.is_none())?;
+        Some((hop.address.clone(), hello.member.storage))
+    };
+    hops.iter().filter_map(says).collect()
+}
+
+/// Those of these members in whose place another storage answers, one that is in no ring: a disk was wiped, or exchanged, or
+/// set aside as damaged, and who starts on an empty one has a new id.
+pub(super) fn replaced(
+    members: &BTreeMap<StorageId, Member>,
+    outside: &BTreeMap<String, StorageId>,
+) -> BTreeSet<StorageId> {
+    let is_other = |member: &&Member| {
+        outside.get(&member.address).is_some_and(|storage| *storage != member.storage)
+    };
+    members.values().filter(is_other).map(|member| member.storage).collect()
 }
 
 /// Whether a storage answers a question as users' routers ask them; a no is an answer.
@@ -88,4 +115,23 @@ pub(super) async fn unlike<T: Transport>(
     });
     let first = tallies.next();
     tallies.any(|tally| Some(tally) != first)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_answers_at_a_members_address_with_another_id_and_no_ring_is_told_from_silence() {
+        let member = |id, address: &str| Member {
+            storage: StorageId(id),
+            address: address.into(),
+            zone: String::new(),
+        };
+        let members = [member(1, "a:1"), member(2, "b:2"), member(3, "c:3")];
+        let members = members.into_iter().map(|member| (member.storage, member)).collect();
+        let outside = [("a:1".to_owned(), StorageId(9)), ("c:3".to_owned(), StorageId(3))].into();
+        assert_eq!(replaced(&members, &outside), [StorageId(1)].into(), "3 has only left the ring");
+        assert!(replaced(&members, &BTreeMap::new()).is_empty());
+    }
 }

@@ -4,6 +4,7 @@ use super::{
     Keeper,
     deed::Deed,
     duties::{Duty, Gain, Standing, gain},
+    looking::{Looked, replaced},
 };
 use crate::transport::Transport;
 use minor_protocol::{Member, StorageId};
@@ -22,8 +23,12 @@ impl<T: Transport> Keeper<T> {
             Duty::Evict(dead) => {
                 let silent = |member: &Member| {
                     let (ms, looks) = self.watch.silence(member.storage);
+                    let how = match self.replaced.contains(&member.storage) {
+                        true => "is gone, and another storage is in its place,",
+                        false => "was silent",
+                    };
                     format!(
-                        "{} was silent for {} s, in {looks} looks in a row, while most others answered",
+                        "{} {how} for {} s, in {looks} looks in a row, while most others answered",
                         member.address,
                         ms / 1_000
                     )
@@ -43,6 +48,23 @@ impl<T: Transport> Keeper<T> {
         }
     }
 
+    /// Notes in whose place another storage answers, of those in the ring and of those who were in it.
+    pub(super) fn see_the_replaced(&mut self, looked: &Looked) {
+        let now = replaced(&self.members, &looked.outside);
+        let before = std::mem::replace(&mut self.replaced, now.clone());
+        for storage in now.difference(&before) {
+            let who = self.address(*storage);
+            self.note(format!(
+                "finds another storage at {who}, on an empty disk: the one that the ring had there is gone, and to be evicted; then 'sdht join {who}' brings the new one in"
+            ));
+        }
+        for storage in replaced(&self.gone, &looked.outside) {
+            if let Some(Member { address, .. }) = self.gone.remove(&storage) {
+                self.note(format!("finds a storage at {address} that is in no ring, where one was evicted: 'sdht join {address}' brings it in"));
+            }
+        }
+    }
+
     /// The dead that stay in their places are named once.
     pub(super) fn say_why_nobody_is_evicted(&mut self, standing: &Standing) {
         let who: Vec<String> = standing.dead.iter().map(|id| self.address(*id)).collect();
@@ -50,6 +72,12 @@ impl<T: Transport> Keeper<T> {
         let say = match gain(&standing.arcs, &standing.dead) {
             _ if standing.dead.is_empty() => String::new(),
             Gain::Copies | Gain::Votes => String::new(),
+            Gain::Nothing if standing.dead.iter().all(|id| self.replaced.contains(id)) => {
+                let those = who.replace(", ", " ");
+                format!(
+                    "leaves {who} in its place, gone as it is: nobody can take over its copies but the storage that is there now: 'sdht remove {those} --dead', then 'sdht join {those}'"
+                )
+            }
             Gain::Nothing => format!(
                 "leaves {who} in its place, dead as it is: nobody can take over its copies. Start it again, or join another storage"
             ),

@@ -65,7 +65,7 @@ use std::{
     time::{Duration, Instant},
 };
 use tokio::sync::oneshot;
-use window::{Window, change::What, window};
+use window::{Window, window, wish::What};
 
 pub use minor_manners::{Guard, NoTokens, Tokens, asked_to_stop};
 
@@ -159,10 +159,11 @@ pub async fn serve(
         let counters = Arc::clone(&counters);
         let router = Router::counted(transport, ring.clone(), Patience::default(), counters);
         router.remember(&known);
-        let shared = Arc::clone(&shared);
+        let (shared, clock) = (Arc::clone(&shared), router.clone());
         let keeper = Keeper::new(router, settings, move |deed| {
             log::info!(target: "sdht::keeper", "the keeper {deed}");
             shared.metrics.note(deed);
+            shared.window.note(clock.now_ms(), deed);
         });
         keeper.run()
     });
@@ -247,6 +248,9 @@ async fn give(door: &Door, call: &HttpRequest, place: Place<'_>, body: Payload) 
         (Place::Events, &Method::GET) => page::events(door),
         (Place::Join, &Method::POST) => page::change(door, call, What::Join, body).await,
         (Place::Remove, &Method::POST) => page::change(door, call, What::Remove, body).await,
+        (Place::Copies, &Method::POST) => page::change(door, call, What::Copies, body).await,
+        (Place::Balance, &Method::POST) => page::change(door, call, What::Balance, body).await,
+        (Place::Repair, &Method::POST) => page::change(door, call, What::Repair, body).await,
         (Place::Ring, &Method::GET | &Method::HEAD) => info::ring(door).await,
         (Place::Live, &Method::GET | &Method::HEAD) => Ok(info::live()),
         (Place::Ready, &Method::GET | &Method::HEAD) => info::ready(door, call).await,

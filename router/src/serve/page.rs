@@ -6,7 +6,10 @@
 
 use super::{
     Answered, Door,
-    window::change::{Asked, What, Wish},
+    window::{
+        change::{Asked, Told},
+        wish::{What, Wished},
+    },
 };
 use actix_web::{
     HttpRequest, HttpResponse,
@@ -97,7 +100,7 @@ pub(super) fn events(door: &Door) -> Answered {
         .streaming(Box::pin(pictures)))
 }
 
-/// `/v1/ring/join` and `/v1/ring/remove`
+/// `/v1/ring/join`, and the other changes of the ring beside it.
 pub(super) async fn change(door: &Door, call: &HttpRequest, what: What, body: Payload) -> Answered {
     let _turn = door.turn()?;
     let kind = call.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
@@ -109,10 +112,9 @@ pub(super) async fn change(door: &Door, call: &HttpRequest, what: What, body: Pa
     }
     let mut held = door.shared.in_flight.hold();
     let body = body::read(call, body, "a change of the ring", WISH_BYTES, &mut held).await?;
-    let wish: Wish =
-        serde_json::from_slice(&body).map_err(|why| Problem::malformed(why.to_string()))?;
+    let wished = Wished::read(what, &body)?;
     let (tell, told) = oneshot::channel();
-    if !door.shared.window.ask(Asked { what, wish, tell }) {
+    if !door.shared.window.ask(Asked { wished, tell }) {
         return Err(Problem::not_now(
             "too many changes are asked for: nothing of this one was done",
         ));
@@ -126,8 +128,8 @@ pub(super) async fn change(door: &Door, call: &HttpRequest, what: What, body: Pa
     };
     let told = told.map_err(|_| Problem::not_now("the door is closing: nothing was done"))??;
     let status = match told {
-        super::window::change::Told::Accepted { .. } => StatusCode::ACCEPTED,
-        super::window::change::Told::Plan { .. } => StatusCode::OK,
+        Told::Accepted { .. } => StatusCode::ACCEPTED,
+        Told::Plan { .. } => StatusCode::OK,
     };
     Ok(HttpResponse::build(status).json(told))
 }

@@ -35,6 +35,7 @@ pub(super) struct Picture {
     arcs: Vec<Arc>,
     moves: Vec<Move>,
     changes: Vec<Change>,
+    keeper: Vec<Deed>,
     load: Load,
 }
 
@@ -84,17 +85,30 @@ struct Move {
 /// A change of the ring that was asked for at this door.
 #[derive(Clone, Debug, Serialize)]
 pub(super) struct Change {
-    /// `join` or `remove`.
+    /// `join`, `remove`, `copies`, `balance` or `repair`.
     pub(super) what: &'static str,
+    /// Of which storage; empty if it is of the whole ring.
     pub(super) address: String,
+    /// How many copies are wished.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) copies: Option<u8>,
     pub(super) state: Progress,
     /// The part that is done, of one.
     pub(super) share: f64,
     pub(super) keys: u64,
     pub(super) bytes: u64,
+    /// Dead keys and orphaned pieces that went.
+    pub(super) swept: usize,
     /// What stands in the way, or why it ended.
     pub(super) why: String,
     pub(super) begun_ms: u64,
+}
+
+/// Something that the keeper of this door did or noticed, in a line.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(super) struct Deed {
+    pub(super) at_ms: u64,
+    pub(super) said: String,
 }
 
 /// Where a change stands.
@@ -168,6 +182,7 @@ pub(super) struct Beside<'a> {
     /// How long each filling still takes, where that can be told.
     pub(super) left_s: &'a dyn Fn(&Filling) -> Option<f64>,
     pub(super) changes: Vec<Change>,
+    pub(super) keeper: Vec<Deed>,
     pub(super) load: Load,
 }
 
@@ -234,6 +249,7 @@ impl Picture {
             arcs: drawn.collect(),
             moves: moves.collect(),
             changes: beside.changes,
+            keeper: beside.keeper,
             load: beside.load,
         }
     }
@@ -315,6 +331,7 @@ mod tests {
             now_ms: 1,
             left_s: &|filling| Some(filling.of.bytes as f64),
             changes: vec![],
+            keeper: vec![],
             load: Load::default(),
         };
         let picture = Picture::of(&arcs(), &seen, beside);

@@ -2,6 +2,7 @@
 
 use actix_web::http::Method;
 use minor_manners::guard::About;
+use minor_protocol::limits::COPIES;
 use serde_json::{Value, json};
 
 /// One of the few things there are.
@@ -29,6 +30,12 @@ pub(super) enum Place<'a> {
     Join,
     /// `/v1/ring/remove`
     Remove,
+    /// `/v1/ring/copies`
+    Copies,
+    /// `/v1/ring/balance`
+    Balance,
+    /// `/v1/ring/repair`
+    Repair,
     /// `/livez`
     Live,
     /// `/readyz`
@@ -88,6 +95,27 @@ const TABLE: &[Row] = &[
         &[("post", "A storage leaves; with plan, only what that would move is told")],
     ),
     (
+        Place::Copies,
+        "/v1/ring/copies",
+        "POST",
+        &[("post", "More or fewer copies are kept; with plan, only what that would move is told")],
+    ),
+    (
+        Place::Balance,
+        "/v1/ring/balance",
+        "POST",
+        &[("post", "Storages keep even shares; with plan, only what that would move is told")],
+    ),
+    (
+        Place::Repair,
+        "/v1/ring/repair",
+        "POST",
+        &[(
+            "post",
+            "What is half done is finished, copies are made alike, what is dead goes; with plan, only what would move is told",
+        )],
+    ),
+    (
         Place::Events,
         "/v1/events",
         "GET",
@@ -136,6 +164,35 @@ impl<'a> Place<'a> {
         }
     }
 
+    /// What a change of the ring is told in, as JSON Schema.
+    fn wish(self) -> Option<Value> {
+        let address = || json!({"type": "string", "description": "HOST:PORT"});
+        let (needed, more) = match self {
+            Self::Join => (Some(("address", address())), None),
+            Self::Remove => {
+                let dead = json!({"type": "boolean", "description": "It never comes back"});
+                (Some(("address", address())), Some(("dead", dead)))
+            }
+            Self::Copies => {
+                let copies = json!({"type": "integer", "minimum": 1, "maximum": COPIES});
+                (Some(("copies", copies)), None)
+            }
+            Self::Balance | Self::Repair => (None, None),
+            _ => return None,
+        };
+        let plan = json!({"type": "boolean", "description": "Only what would move is told"});
+        let required: Vec<&str> = needed.iter().map(|(name, _)| *name).collect();
+        let fields = needed.into_iter().chain(more).chain([("plan", plan)]);
+        let fields: serde_json::Map<String, Value> =
+            fields.map(|(name, schema)| (name.into(), schema)).collect();
+        Some(json!({
+            "type": "object",
+            "properties": fields,
+            "required": required,
+            "additionalProperties": false,
+        }))
+    }
+
     /// What it counts as.
     pub(super) fn operation(self, method: &Method) -> usize {
         match (self, method) {
@@ -155,12 +212,17 @@ pub(super) const OPERATIONS: [&str; 6] = ["get", "set", "delete", "list", "batch
 /// All of it as OpenAPI describes it.
 pub(super) fn open_api() -> Value {
     let mut paths = serde_json::Map::new();
-    for (_, path, _, methods) in TABLE {
+    for (place, path, _, methods) in TABLE {
         let mut item = serde_json::Map::new();
         for (method, summary) in *methods {
             let problem = json!({"description": "A problem of RFC 9457"});
             let responses = json!({"2XX": {"description": "Done"}, "4XX": problem, "5XX": problem});
-            item.insert((*method).into(), json!({"summary": summary, "responses": responses}));
+            let mut said = json!({"summary": summary, "responses": responses});
+            if let Some(wish) = place.wish() {
+                let content = json!({"application/json": {"schema": wish}});
+                said["requestBody"] = json!({"required": true, "content": content});
+            }
+            item.insert((*method).into(), said);
         }
         if path.contains("{key}") {
             let schema = json!({"type": "string", "maxLength": minor_protocol::limits::KEY_BYTES});
@@ -186,6 +248,12 @@ mod tests {
                 assert!(allows.split(", ").any(|one| one.eq_ignore_ascii_case(method)), "{path}");
             }
         }
+        let wish = &open_api()["paths"]["/v1/ring/copies"]["post"]["requestBody"];
+        let schema = &wish["content"]["application/json"]["schema"];
+        assert_eq!(
+            (&schema["required"], schema["additionalProperties"] == false),
+            (&json!(["copies"]), true)
+        );
         assert_eq!(Place::of("/v1/kvx"), Place::Nowhere);
         assert_eq!(Place::of("/v1/kv/{key}"), Place::Key("{key}"));
     }

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   storages ◀── one look a second, while anybody watches ── window ──▶ picture ──▶ every listener
-//!   a page   ─── join, remove, or only the plan of it ────────▲
+//!   a page   ─── a change of the ring, or only its plan ───────▲
 //! ```
 //!
 //! It lives on the program's own thread, with a router of its own, beside the workers: it costs them nothing. A storage that
@@ -10,15 +10,18 @@
 //! did not answer for [`SILENT`] is drawn as silent.
 
 pub(super) mod change;
+mod deeds;
 mod load;
+pub(super) mod wish;
 
 use super::{
     metrics::Metrics,
     picture::{Beside, Change, Filling, Load, Picture, Seen, event, fillings},
 };
-use crate::{router::Router, transport::http::HttpTransport};
+use crate::{keeper, router::Router, transport::http::HttpTransport};
 use actix_web::web::Bytes;
 use change::Asked;
+use deeds::Deeds;
 use load::Past;
 use minor_protocol::{RingArc, Span, StorageId};
 use std::{
@@ -59,6 +62,7 @@ pub(super) struct Window {
     shown: watch::Receiver<Option<Bytes>>,
     listeners: Arc<Listeners>,
     past: Arc<Mutex<Past>>,
+    deeds: Arc<Mutex<Deeds>>,
     asked: mpsc::Sender<Asked>,
 }
 
@@ -99,6 +103,12 @@ impl Window {
         event("past", &past.told()).into()
     }
 
+    /// The keeper has done or noticed something.
+    pub(super) fn note(&self, at_ms: u64, deed: &keeper::Deed) {
+        let mut deeds = self.deeds.lock().unwrap_or_else(|broken| broken.into_inner());
+        deeds.note(at_ms, deed);
+    }
+
     /// Hands something over to be done; false if there is no room.
     pub(super) fn ask(&self, asked: Asked) -> bool {
         self.asked.try_send(asked).is_ok()
@@ -109,10 +119,14 @@ impl Window {
 pub(super) fn window(router: Router<HttpTransport>) -> (Window, Watcher) {
     let (show, shown) = watch::channel(None);
     let (ask, asked) = mpsc::channel(16);
-    let (listeners, past) = (Arc::<Listeners>::default(), Arc::<Mutex<Past>>::default());
-    let window =
-        Window { shown, listeners: Arc::clone(&listeners), past: Arc::clone(&past), asked: ask };
-    (window, Watcher { look: Look::new(router), show, asked, listeners, past })
+    let window = Window {
+        shown,
+        listeners: Arc::default(),
+        past: Arc::default(),
+        deeds: Arc::default(),
+        asked: ask,
+    };
+    (window.clone(), Watcher { look: Look::new(router), show, asked, window })
 }
 
 /// The side that looks.
@@ -120,8 +134,7 @@ pub(super) struct Watcher {
     look: Look,
     show: watch::Sender<Option<Bytes>>,
     asked: mpsc::Receiver<Asked>,
-    listeners: Arc<Listeners>,
-    past: Arc<Mutex<Past>>,
+    window: Window,
 }
 
 impl Watcher {
@@ -141,19 +154,19 @@ impl Watcher {
                     }
                     continue;
                 }
-                () = self.listeners.first.notified() => {}
+                () = self.window.listeners.first.notified() => {}
                 _ = beat.tick() => {
-                    let mut past = self.past.lock().unwrap_or_else(|broken| broken.into_inner());
+                    let mut past = self.window.past.lock().unwrap_or_else(|broken| broken.into_inner());
                     load = past.count(metrics.so_far(), self.look.router.now_ms(), Instant::now());
                 }
             }
-            if self.listeners.count.load(Relaxed) == 0 {
+            if self.window.listeners.count.load(Relaxed) == 0 {
                 // What was seen long ago is shown to nobody who comes later.
                 self.show.send_if_modified(|shown| shown.take().is_some());
                 self.look.forget();
                 continue;
             }
-            if let Some(picture) = self.look.picture(&changes, load).await {
+            if let Some(picture) = self.look.picture(&changes, &self.window.deeds, load).await {
                 self.show.send_replace(Some(picture.event().into()));
             }
         }
@@ -210,7 +223,12 @@ impl Look {
     }
 
     /// Asks everybody, and draws what is known a moment later; none as long as the ring was never seen whole.
-    async fn picture(&mut self, changes: &RefCell<Vec<Change>>, load: Load) -> Option<Picture> {
+    async fn picture(
+        &mut self,
+        changes: &RefCell<Vec<Change>>,
+        deeds: &Mutex<Deeds>,
+        load: Load,
+    ) -> Option<Picture> {
         let begun = Instant::now();
         let addresses: BTreeSet<String> = self.addresses();
         addresses.iter().for_each(|address| self.ask(address));
@@ -237,14 +255,21 @@ impl Look {
                 (None, _) => false,
             };
             let fresh = told.values().filter(is_fresh).filter_map(|told| told.seen.as_ref());
-            let fresh = fresh.filter(|(seen, _)| seen.hello.ring == Some(ring));
+            // Who is in no ring, at an address of this one, has taken another's place.
+            let members = || self.arcs.iter().flat_map(|arc| &arc.members);
+            let is_other = |seen: &Seen| {
+                seen.hello.ring.is_none()
+                    && members().all(|member| member.storage != seen.hello.member.storage)
+            };
+            let fresh = fresh.filter(|(seen, _)| seen.hello.ring == Some(ring) || is_other(seen));
             fresh.map(|(seen, _)| (seen.hello.member.storage, seen.clone())).collect()
         };
         let fillings = fillings(&self.arcs, &seen);
         self.follow(&fillings, now);
         let left_s = |filling: &Filling| self.left_s(filling);
         let (now_ms, changes) = (self.router.now_ms(), changes.borrow().clone());
-        let beside = Beside { now_ms, left_s: &left_s, changes, load };
+        let keeper = deeds.lock().unwrap_or_else(|broken| broken.into_inner()).told();
+        let beside = Beside { now_ms, left_s: &left_s, changes, keeper, load };
         Some(Picture::of(&self.arcs, &seen, beside))
     }
 

@@ -38,7 +38,7 @@ fn standing(arcs: Vec<RingArc>) -> Standing {
 }
 
 fn next(standing: &Standing) -> Option<Kind> {
-    let mut diary = Diary::begun(0);
+    let mut diary = Diary::begun(0, REST_MS);
     diary.hurry(Kind::Balance);
     standing.next(&diary, QUIET, 1_000).map(|duty| duty.kind())
 }
@@ -65,7 +65,7 @@ fn the_dead_are_evicted_before_anything_else_is_done() {
         ..standing(ring(5, 3))
     };
     let mut order = vec![];
-    let mut diary = Diary::begun(0);
+    let mut diary = Diary::begun(0, REST_MS);
     diary.hurry(Kind::Balance);
     diary.hurry(Kind::SweepPieces);
     while let Some(duty) = all.next(&diary, QUIET, 1_000) {
@@ -151,7 +151,7 @@ fn little_data_is_not_moved_for_the_sake_of_evenness() {
 
 #[test]
 fn what_fails_comes_again_later_and_later_and_what_was_much_work_rests_long() {
-    let mut diary = Diary::begun(0);
+    let mut diary = Diary::begun(0, REST_MS);
     let after = |diary: &Diary, kind, now_ms: u64| {
         (0_u64..).map(|n| n * 1_000).find(|ms| diary.may(kind, now_ms + ms)).unwrap() / 1_000
     };
@@ -171,9 +171,20 @@ fn what_fails_comes_again_later_and_later_and_what_was_much_work_rests_long() {
 
 #[test]
 fn after_an_eviction_copies_are_levelled_at_once() {
-    let mut diary = Diary::begun(0);
+    let mut diary = Diary::begun(0, REST_MS);
     diary.done(Kind::Level, 0, 0);
     assert!(!diary.may(Kind::Level, 1_000));
     diary.done(Kind::Evict, 0, 1_000);
     assert!(diary.may(Kind::Level, 1_000));
+}
+
+#[test]
+fn a_keeper_that_is_told_to_be_quick_rests_for_a_shorter_time() {
+    let uneven = Standing { heaviest: heavy(3 << 20), ..standing(ring(4, 3)) };
+    let balances = |diary: &Diary, ms| uneven.next(diary, QUIET, ms).is_some();
+    let mut diary = Diary::begun(0, 8_000);
+    assert!(!balances(&diary, 7_999) && balances(&diary, 8_000));
+    diary.done(Kind::Balance, 9_000, 9_100);
+    assert!(!balances(&diary, 17_099) && balances(&diary, 17_100));
+    assert!(!balances(&Diary::begun(0, REST_MS), 59_999));
 }

@@ -1,7 +1,7 @@
 // The page of the door: it listens to /v1/events and draws what it hears.
 //
 //   events ──▶ picture ──▶ the sentence, the ring, the figures, the table     (nothing of it is remembered but five minutes of load)
-//   forms  ──▶ /v1/whereis, /v1/kv, /v1/ring/join, /v1/ring/remove            (with the token of this tab, if the door has one)
+//   forms  ──▶ /v1/whereis, /v1/kv, /v1/ring/join and the changes beside it   (with the token of this tab, if the door has one)
 //
 // Names of keys and addresses come from outside: they go in as text, never as HTML. Values are saved, never shown.
 'use strict';
@@ -102,6 +102,8 @@ let pin = null;
 let short = (address) => address;
 
 const PRESENT = ['serving', 'being filled', 'full'];
+/** It is not there: silent, or another one is in its place. */
+const isAway = (storage) => storage.state === 'silent' || storage.state === 'replaced';
 const byId = (id) => picture && picture.storages.find((storage) => storage.id === id);
 
 // ---- the token, and asking ------------------------------------------------------------------------------------------------
@@ -195,10 +197,32 @@ function watchTheClock() {
   const stale = heard > 0 && silent > 4000;
   document.body.classList.toggle('stale', stale);
   const seen = $('seen');
-  if (!heard) say(seen, 'listening…');
-  else if (stale) say(seen, `No word from the door for ${Math.round(silent / 1000)} s: this is how it was`);
-  else say(seen, 'live');
+  say(seen, !heard ? 'listening…' : stale ? 'No word from the door: this is how it was' : 'live');
+  say($('silence'), stale ? ` ${Math.round(silent / 1000)} s ago` : '');
   seen.classList.toggle('live', heard > 0 && !stale);
+}
+
+// ---- changes, in words ----------------------------------------------------------------------------------------------------
+
+/** What a change of the ring is called while it goes on, when it is done, and when it could not be. */
+const CHANGES = {
+  join: (change) => [`Joining ${change.address}`, `Joined ${change.address}`, `Not joined: ${change.address}`],
+  remove: (change) => [`Removing ${change.address}`, `Removed ${change.address}`, `Not removed: ${change.address}`],
+  copies: (change) => [`Changing to ${copiesOf(change.copies)}`, `Changed to ${copiesOf(change.copies)}`, `Not changed to ${copiesOf(change.copies)}`],
+  balance: () => ['Balancing', 'Balanced', 'Not balanced'],
+  repair: () => ['Repairing', 'Repaired', 'Not repaired'],
+};
+const copiesOf = (n) => (n === 1 ? 'one copy' : `${number(n)} copies`);
+const called = (change) => CHANGES[change.what](change)[{ running: 0, done: 1, failed: 2 }[change.state]];
+
+/** Tells those who listen, and do not look, how a change has ended. */
+let over = null;
+function tellTheEnd() {
+  const ended = picture.changes.filter((change) => change.state !== 'running');
+  // What was over before somebody came is no news.
+  const news = over && ended.filter((change) => !over.has(change.begun_ms)).at(-1);
+  if (news) say($('news'), `${called(news)}${news.why ? `: ${news.why}` : ''}`);
+  over = new Set(ended.map((change) => change.begun_ms));
 }
 
 // ---- the sentence ---------------------------------------------------------------------------------------------------------
@@ -207,7 +231,7 @@ function showSentence() {
   const running = picture.changes.find((change) => change.state === 'running');
   let [, lead, , rest] = /^(.*?)(; |: |, and )(.*)$/.exec(picture.sentence) || [null, picture.sentence, '', ''];
   if (lead.startsWith('A change of the ring') && running) {
-    lead = `${running.what === 'join' ? 'Joining' : 'Removing'} ${running.address}`;
+    lead = called(running);
     rest = rest.replace(/: let it go on.*$/, '.');
   } else if (lead.startsWith('A change of the ring') && picture.moves.length > 0) {
     const to = [...new Set(picture.moves.map((move) => picture.storages[move.to].address))];
@@ -215,13 +239,15 @@ function showSentence() {
   }
   say($('lead'), lead.replace(/\.$/, ''));
   spoken($('advice'), rest ? rest[0].toUpperCase() + rest.slice(1) : '');
-  const mood = !picture.degraded ? 'well' : /neither be read|does not answer|do not answer|damaged|full/.test(picture.sentence) ? 'bad' : 'busy';
+  const mood = !picture.degraded ? 'well' : /neither be read|does not answer|do not answer|Another storage lives|damaged|full/.test(picture.sentence) ? 'bad' : 'busy';
   $('sentence').className = `state ${mood}`;
   document.title = `${lead.replace(/\.$/, '')} · sdht`;
   say($('name'), `ring ${picture.ring.slice(0, 8)} · ${count(picture.storages.length, 'storage')}`);
   say($('keys'), number(picture.keys));
   say($('bytes'), bytes(picture.bytes));
   say($('copies'), number(picture.copies));
+  const wanted = $('copies-wanted');
+  if (wanted.dataset.of !== String(picture.copies) && document.activeElement !== wanted) wanted.value = wanted.dataset.of = String(picture.copies);
 }
 
 // ---- the ring ---------------------------------------------------------------------------------------------------------------
@@ -287,7 +313,9 @@ function showRing() {
 
   const phone = width < 520;
   short = shortener(picture.storages.map((storage) => storage.address), phone);
-  const names = picture.storages.map((storage) => short(storage.address));
+  // A cross is seen by those who do not see red.
+  const named = (storage) => `${short(storage.address)}${isAway(storage) ? ' ✕' : ''}`;
+  const names = picture.storages.map(named);
   const letters = Math.min(phone ? 12 : 20, Math.max(...names.map((name) => name.length)));
   const room = letters * 7.6 + (phone ? 34 : 48);
   const radius = Math.max(92, Math.min(244, width / 2 - room));
@@ -317,8 +345,9 @@ function showRing() {
         return tint(path, storage);
       };
       const filling = arc.filling === member;
-      const kind = storage.state === 'silent' ? 'hollow' : storage.state === 'damaged' ? 'damaged' : filling ? 'coming' : track === 0 ? 'own' : 'copy';
+      const kind = isAway(storage) ? 'hollow' : storage.state === 'damaged' ? 'damaged' : filling ? 'coming' : track === 0 ? 'own' : 'copy';
       const group = draw('g', { class: (stressed && stressed !== storage.id) || (pin && pinned !== n) ? 'dim' : null }, piece(part, kind, `${storage.id} ${arc.to}`));
+      if (kind === 'hollow') group.append(draw('path', { d: band(x, y, outer(track), inner(track), from, part), class: 'hatched', fill: 'url(#hatch)' }));
       const move = picture.moves.find((one) => one.arc === n && one.to === member);
       if (filling && move && kind === 'coming') {
         const done = Math.max(0.02, Math.min(1, move.bytes_total ? move.bytes / move.bytes_total : 0));
@@ -361,9 +390,9 @@ function showRing() {
     const reach = Math.sqrt(Math.max(0, (radius + 16) ** 2 - off * off));
     const lx = x + side * Math.max(reach, Math.abs((radius + 8) * dx));
     const text = draw('text', { x: (lx + side * 12).toFixed(1), y: (label.y + 4).toFixed(1), 'text-anchor': side > 0 ? 'start' : 'end' });
-    text.textContent = short(storage.address);
+    text.textContent = named(storage);
     const elbow = `M${(x + (radius + 3) * dx).toFixed(1)} ${(y + (radius + 3) * dy).toFixed(1)}L${lx.toFixed(1)} ${label.y.toFixed(1)}h${side * 7}`;
-    const wide = 16 + 7.6 * short(storage.address).length;
+    const wide = 16 + 7.6 * named(storage).length;
     const hit = draw('rect', { class: 'hit', x: (side > 0 ? lx + 2 : lx - 2 - wide).toFixed(1), y: (label.y - line / 2).toFixed(1), width: wide.toFixed(1), height: line });
     parts.push(tint(draw('g', {
       class: `label ${PRESENT.includes(storage.state) ? '' : 'missing'} ${stressed === storage.id ? 'stressed' : stressed ? 'dim' : ''}`,
@@ -399,8 +428,9 @@ function centre(x, y, room) {
   } else if (picture.moves.length > 0) {
     const sum = (part) => picture.moves.reduce((all, move) => all + move[part], 0);
     const [done, total] = [sum('bytes'), sum('bytes_total')];
-    const slowest = Math.max(...picture.moves.map((move) => move.left_s ?? 0));
-    [large, small, below] = [total ? percent(done / total) : '0 %', `${bytes(done)} of ${bytes(total)} copied`, slowest > 0 ? left(slowest) : ''];
+    // What has not begun yet comes at the pace of what is under way.
+    const pace = picture.moves.reduce((all, move) => all + (move.left_s > 0 ? (move.bytes_total - move.bytes) / move.left_s : 0), 0);
+    [large, small, below] = [total ? percent(done / total) : '0 %', `${bytes(done)} of ${bytes(total)} copied`, pace > 0 ? left((total - done) / pace) : ''];
   }
   const size = Math.max(17, Math.min(46, (1.78 * room) / Math.max(3, large.length)));
   const text = (words, dy, kind, px) => {
@@ -427,11 +457,11 @@ function showMoves() {
   const recent = picture.changes.filter((change) => change.state !== 'done' || picture.now_ms - change.begun_ms < 3600e3).reverse();
   const rows = [];
   for (const change of recent) {
-    const word = { join: ['Joining', 'Joined', 'Not joined:'], remove: ['Removing', 'Removed', 'Not removed:'] }[change.what][{ running: 0, done: 1, failed: 2 }[change.state]];
-    const copied = change.keys || change.state === 'running' ? `${count(change.keys, 'key')}, ${bytes(change.bytes)} copied` : '';
     const running = change.state === 'running';
-    rows.push(el('li', { class: change.state }, el('p', { class: 'what' }, `${word} `, el('b', {}, change.address), running ? el('span', {}, percent(change.share)) : ''),
-      ...(running ? [bar(change.share)] : []), el('p', { class: change.state === 'failed' ? 'bad' : 'note' }, change.why || copied)));
+    const facts = [...(change.keys || running ? [`${count(change.keys, 'key')}, ${bytes(change.bytes)} copied`] : []), ...(change.swept ? [`${number(change.swept)} dead swept`] : [])];
+    const [, word, address] = /^(.*?)(\S+:\d+)?$/.exec(called(change));
+    rows.push(el('li', { class: change.state }, el('p', { class: 'what' }, word, ...(address ? [el('b', {}, address)] : []), running ? el('span', {}, percent(change.share)) : ''),
+      ...(running ? [bar(change.share)] : []), el('p', { class: change.state === 'failed' ? 'bad' : 'note' }, change.why || facts.join('; '))));
   }
   for (const move of picture.moves) {
     const [arc, storage] = [picture.arcs[move.arc], picture.storages[move.to]];
@@ -442,6 +472,23 @@ function showMoves() {
   $('moves').hidden = rows.length === 0;
   say($('moving'), picture.moves.length > 0 || recent.some((change) => change.state === 'running') ? 'On the move' : 'Lately');
   $('moves').querySelector('ol').replaceChildren(...rows.slice(0, 8), ...(rows.length > 8 ? [el('li', { class: 'note' }, `and ${rows.length - 8} more`)] : []));
+}
+
+/** What the keeper of this door did lately, the last of it first. */
+function showKeeper() {
+  const told = JSON.stringify(picture.keeper);
+  $('kept').hidden = picture.keeper.length === 0;
+  if ($('kept').dataset.told === told) return;
+  $('kept').dataset.told = told;
+  const at = (ms) => {
+    const [day, time] = [new Date(ms), { hour: '2-digit', minute: '2-digit', second: '2-digit' }];
+    return day.toDateString() === new Date().toDateString() ? day.toLocaleTimeString('en-GB', time) : day.toLocaleString('en-GB', { day: 'numeric', month: 'short', ...time });
+  };
+  $('kept').querySelector('ol').replaceChildren(...[...picture.keeper].reverse().slice(0, 5).map((deed) => {
+    const said = el('span');
+    spoken(said, deed.said[0].toUpperCase() + deed.said.slice(1));
+    return el('li', {}, el('time', { datetime: new Date(deed.at_ms).toISOString() }, at(deed.at_ms)), said);
+  }));
 }
 
 function showLoad() {
@@ -495,14 +542,14 @@ function showStorages() {
     if (!rows.has(storage.id)) {
       const button = el('button', { type: 'button', class: 'plain name' }, el('span', { class: 'swatch' }), el('span', {}));
       button.onclick = () => choose(storage.id, true);
-      const cell = (label, kind) => el('td', { 'data-label': label, class: kind });
+      const cell = (label, kind) => el('td', { role: 'cell', 'data-label': label, class: kind });
       const cells = [cell('State', 'health'), cell('Of the ring', 'figure'), cell('Keys', 'figure'), cell('Bytes', 'figure'), cell('Copies', 'figure'), cell('Answers in', 'figure'), cell('May stop', '')];
-      rows.set(storage.id, { element: el('tr', { 'data-of': storage.id }, el('th', { scope: 'row' }, button), ...cells), button, cells });
+      rows.set(storage.id, { element: el('tr', { role: 'row', 'data-of': storage.id }, el('th', { scope: 'row', role: 'rowheader' }, button), ...cells), button, cells });
     }
     const { element, button, cells } = rows.get(storage.id);
     tint(button, storage);
     say(button.lastChild, storage.address);
-    [storage.state, percent(storage.share), number(storage.keys), bytes(storage.bytes), `${storage.copies} of ${storage.copies_wanted}`, took(storage.us), storage.state === 'silent' ? '–' : storage.may_stop ? 'yes' : 'no'].forEach((text, at) => say(cells[at], text));
+    [storage.state, percent(storage.share), number(storage.keys), bytes(storage.bytes), `${storage.copies} of ${storage.copies_wanted}`, took(storage.us), isAway(storage) ? '–' : storage.may_stop ? 'yes' : 'no'].forEach((text, at) => say(cells[at], text));
     cells[4].classList.toggle('bad', storage.copies < storage.copies_wanted);
     element.className = `${PRESENT.includes(storage.state) ? '' : 'missing'} ${chosen === storage.id ? 'is-chosen' : ''}`;
     button.setAttribute('aria-pressed', String(chosen === storage.id));
@@ -512,6 +559,8 @@ function showStorages() {
 
 function showChosen() {
   const storage = byId(chosen);
+  // Whoever was in there goes on beside it.
+  if (!storage && $('chosen').contains(document.activeElement)) $('storages').focus({ preventScroll: true });
   $('chosen').hidden = !storage;
   if (!storage) { chosen = null; return; }
   const n = picture.storages.indexOf(storage);
@@ -519,7 +568,7 @@ function showChosen() {
   tint($('chosen'), storage);
   say($('chosen-name'), storage.address);
   const facts = [
-    ['State', storage.state === 'silent' ? 'silent' : `${storage.state}; ${storage.may_stop ? 'may be stopped' : 'must not be stopped'}`],
+    ['State', storage.state === 'silent' ? 'silent' : storage.state === 'replaced' ? 'replaced: another storage is in its place' : `${storage.state}; ${storage.may_stop ? 'may be stopped' : 'must not be stopped'}`],
     ['Holds', storage.keys === null ? 'it does not say' : `${count(storage.keys, 'key')}, ${bytes(storage.bytes)}`],
     ['Arcs', `${count(kept.length, 'arc')}, one its own: ${percent(storage.share)} of the ring`],
     ['Answers in', took(storage.us)],
@@ -534,8 +583,8 @@ function showChosen() {
     list.replaceChildren(...facts.map(([name, fact]) => el('div', {}, el('dt', {}, name), el('dd', {}, name === 'Id' ? el('code', {}, fact) : fact))));
   }
   $('chosen-page').href = `http://${storage.address}/`;
-  $('chosen-page').hidden = storage.state === 'silent';
-  say($('remove'), storage.state === 'silent' ? 'It never comes back…' : 'Remove…');
+  $('chosen-page').hidden = isAway(storage);
+  say($('remove'), isAway(storage) ? 'It never comes back…' : 'Remove…');
 }
 
 function choose(id, scroll) {
@@ -556,6 +605,8 @@ function showAll() {
   showChosen();
   showRing();
   showMoves();
+  showKeeper();
+  tellTheEnd();
   showLoad();
   showStorages();
   watchTheClock();
@@ -563,48 +614,81 @@ function showAll() {
 
 // ---- plans ----------------------------------------------------------------------------------------------------------------
 
-/** Shows what a change of the ring would move; does it only when that was seen and agreed to. */
-async function plan(place, wish, words) {
-  const post = (more) => ask(place, { method: 'POST', headers: { 'content-type': 'application/json', ...JSON_TOO }, body: JSON.stringify({ ...wish, ...more }) });
-  const [yes, no, said, note] = [$('plan-yes'), $('plan-no'), $('plan-said'), $('plan-note')];
+/** The door said no, in its own words. */
+class Refused extends Error {}
+const granted = async (reply) => {
+  if (!reply.ok) throw new Refused(await problem(reply));
+  return reply;
+};
+
+let asking = 0;
+/** Shows what is about to be done, once that is weighed; does it only when that was seen and agreed to. */
+async function agree(words, weigh, act) {
+  const mine = asking += 1;
+  const [dialog, yes, no, said, note] = [$('plan'), $('plan-yes'), $('plan-no'), $('plan-said'), $('plan-note')];
+  const isMine = () => mine === asking && dialog.open;
   say($('plan-name'), words.title);
-  say(said, 'Weighing what would move…');
+  say(said, words.weighing);
   say(note, '');
   said.className = '';
   $('plan-rows').replaceChildren();
   yes.hidden = true;
   say(no, 'Not now');
-  no.onclick = () => $('plan').close();
-  $('plan').showModal();
-  const fail = (why) => { said.className = 'bad'; say(said, why); yes.hidden = true; say(no, 'Close'); };
+  no.onclick = () => dialog.close();
+  dialog.showModal();
+  const fail = (why, silence) => {
+    if (!isMine()) return;
+    said.className = 'bad';
+    say(said, why instanceof Refused ? why.message : silence);
+    yes.hidden = true;
+    say(no, 'Close');
+    no.focus();
+  };
   try {
-    const reply = await post({ plan: true });
-    if (!reply.ok) return fail(await problem(reply));
-    const planned = await reply.json();
-    const of = planned.bytes_total ? ` (${percent(planned.bytes / planned.bytes_total)} of ${bytes(planned.bytes_total)})` : '';
-    say(said, planned.steps === 0 ? 'Nothing would be changed.' : `${count(planned.keys, 'key')} and ${bytes(planned.bytes)}${of} would be copied, in ${count(planned.steps, 'step')}.`);
+    const weighed = await weigh();
+    if (!isMine()) return;
+    say(said, weighed.said);
     say(note, words.note);
+    $('plan-rows').replaceChildren(...weighed.rows);
+    say(yes, words.yes);
+    yes.classList.toggle('gone', words.isForGood === true);
+    yes.hidden = !weighed.isWorthIt;
+    yes.disabled = false;
+    yes.onclick = async () => {
+      yes.disabled = true;
+      try {
+        await act(weighed);
+        if (isMine()) dialog.close();
+        await words.after?.();
+      } catch (why) { fail(why, words.unknown); }
+    };
+    // What cannot be undone is not done by the same key twice.
+    if (weighed.isWorthIt && !words.isForGood) yes.focus();
+  } catch (why) { fail(why, 'The door does not answer.'); }
+}
+
+/** A change of the ring: what it would move, and then it. */
+function plan(place, wish, words) {
+  const post = async (more) => granted(await ask(place, { method: 'POST', headers: { 'content-type': 'application/json', ...JSON_TOO }, body: JSON.stringify({ ...wish, ...more }) }));
+  const weigh = async () => {
+    const planned = await (await post({ plan: true })).json();
+    const of = planned.bytes_total ? ` (${percent(planned.bytes / planned.bytes_total)} of ${bytes(planned.bytes_total)})` : '';
     const to = new Map();
     for (const move of planned.moves) {
       const sum = to.get(move.to) || { keys: 0, bytes: 0, arcs: 0 };
       to.set(move.to, { keys: sum.keys + move.keys, bytes: sum.bytes + move.bytes, arcs: sum.arcs + 1 });
     }
-    $('plan-rows').replaceChildren(...[...to].map(([address, sum]) => el('tr', {}, el('th', { scope: 'row' }, address), el('td', {}, count(sum.arcs, 'arc')), el('td', { class: 'figure' }, count(sum.keys, 'key')), el('td', { class: 'figure' }, bytes(sum.bytes)))));
-    say(yes, words.yes);
-    yes.hidden = planned.steps === 0;
-    yes.disabled = false;
-    yes.onclick = async () => {
-      yes.disabled = true;
-      try {
-        const begun = await post({});
-        if (!begun.ok) return fail(await problem(begun));
-        $('plan').close();
-      } catch { fail('The door did not answer: the ring shows whether it has begun.'); }
-      return undefined;
+    const said = planned.steps === 0 ? words.nothing ?? 'Nothing would be changed.'
+      : planned.moves.length === 0 ? `Nothing would be copied; it takes ${count(planned.steps, 'step')}.`
+        : `${count(planned.keys, 'key')} and ${bytes(planned.bytes)}${of} would be copied, in ${count(planned.steps, 'step')}.`;
+    return {
+      said,
+      isWorthIt: planned.steps > 0 || words.nothing !== undefined,
+      rows: [...to].map(([address, sum]) => el('tr', {}, el('th', { scope: 'row' }, address), el('td', {}, count(sum.arcs, 'arc')), el('td', { class: 'figure' }, count(sum.keys, 'key')), el('td', { class: 'figure' }, bytes(sum.bytes)))),
     };
-    if (!yes.hidden) yes.focus();
-  } catch { fail('The door does not answer.'); }
-  return undefined;
+  };
+  const unknown = 'The door did not answer: the ring shows whether it has begun.';
+  return agree({ weighing: 'Weighing what would move…', unknown, ...words }, weigh, () => post({}));
 }
 
 // ---- keys -------------------------------------------------------------------------------------------------------------------
@@ -621,6 +705,7 @@ async function lookUp(key) {
       say(said, await problem(reply));
       $('found-rows').replaceChildren();
       $('download').hidden = true;
+      $('delete').hidden = true;
       return;
     }
     const told = await reply.json();
@@ -635,12 +720,14 @@ async function lookUp(key) {
       const storage = byId(copy.id);
       const swatch = el('span', { class: 'swatch' });
       if (storage) tint(swatch, storage);
-      const cell = (label, text, kind) => el('td', { 'data-label': label, class: kind }, text);
-      return el('tr', {}, el('th', { scope: 'row' }, swatch, copy.address), cell('Holds', verdict + (copy.filling ? ', being filled' : ''), typeof copy.verdict === 'object' ? 'bad' : ''),
+      const cell = (label, text, kind) => el('td', { role: 'cell', 'data-label': label, class: kind }, text);
+      return el('tr', { role: 'row' }, el('th', { scope: 'row', role: 'rowheader' }, swatch, copy.address), cell('Holds', verdict + (copy.filling ? ', being filled' : ''), typeof copy.verdict === 'object' ? 'bad' : ''),
         cell('Bytes', copy.bytes === undefined ? '–' : number(copy.bytes), 'figure'), cell('Checksum', el('code', {}, copy.checksum || '–')), cell('Stamp', el('code', {}, copy.stamp || '–')));
     }));
     $('download').hidden = held.length === 0;
     $('download').onclick = () => download(key);
+    $('delete').hidden = held.length === 0;
+    $('delete').onclick = () => remove(key);
     pin = { place: told.place, key };
     chosen = null;
     if (picture) showAll();
@@ -660,6 +747,35 @@ async function download(key) {
   link.href = URL.createObjectURL(new Blob([await reply.blob()], { type: 'application/octet-stream' }));
   link.click();
   setTimeout(() => URL.revokeObjectURL(link.href), 60000);
+}
+
+/** Deletes a key as it was seen; if somebody changes it meanwhile, it stays. */
+function remove(key) {
+  const place = `/v1/kv/${keyPlace(key)}`;
+  const weigh = async () => {
+    const reply = await ask(place, { method: 'HEAD' });
+    // An answer to HEAD has no words of its own.
+    if (reply.status === 404) throw new Refused('It is not there any more.');
+    if (!reply.ok) throw new Refused(`The door answers ${reply.status}: it is not known whether it is there.`);
+    const [length, kind, set] = ['content-length', 'content-type', 'last-modified'].map((name) => reply.headers.get(name));
+    const facts = [bytes(Number(length)), kind && `of ${kind}`, set && `set on ${new Date(set).toLocaleString('en-GB', { dateStyle: 'medium', timeStyle: 'short' })}`];
+    return { said: `${facts.filter(Boolean).join(' ')}, in all its copies.`, isWorthIt: true, rows: [], tag: reply.headers.get('etag') };
+  };
+  const act = async ({ tag }) => {
+    await granted(await ask(place, { method: 'DELETE', headers: { 'if-match': tag, ...JSON_TOO } }));
+  };
+  const after = async () => {
+    // The button that was pressed is about to go.
+    $('key').focus();
+    for (const button of document.querySelectorAll('#list button')) if (button.textContent === visible(key)) button.parentElement.remove();
+    await lookUp(key);
+    say($('found-said'), `'${visible(key)}' is deleted.`);
+  };
+  return agree({
+    title: `Delete ${visible(key)}`, weighing: 'Looking at it…', yes: 'Delete', isForGood: true, after,
+    note: 'It cannot be brought back. If somebody changes it before you answer, it stays.',
+    unknown: 'The door did not answer: look the key up to see whether it is there.',
+  }, weigh, act);
 }
 
 const PAGE = 60;
@@ -703,18 +819,31 @@ async function upload() {
 const form = (id, act) => $(id).addEventListener('submit', (event) => { event.preventDefault(); act(); });
 const joining = (address) => ({ title: `Join ${address}`, yes: 'Join', note: 'Everything is served meanwhile.' });
 const removing = (address) => ({ title: `Remove ${address}`, yes: 'Remove', note: 'All it keeps is handed over first, and it serves meanwhile.' });
+const copying = (copies) => ({
+  title: `Keep ${copiesOf(copies)}`, yes: 'Change',
+  note: copies > picture.storages.length ? `There are ${number(picture.storages.length)} storages: the further copies come as others join.`
+    : copies === 1 ? 'What has one copy is lost with the storage that keeps it.'
+      : copies === 2 ? 'What has two copies is not served while one of them is away.'
+        : `So many survive the loss of ${copies < 5 ? 'one storage' : copies < 7 ? 'two storages' : 'three storages'}. Everything is served meanwhile.`,
+});
 const burying = (address) => ({ title: `Remove ${address}, which never comes back`, yes: 'Remove', note: 'What it kept is copied from those who keep it too. If it is started again later, it does not belong to the ring any more.' });
 
 form('join', () => { const address = $('joiner').value.trim(); if (address) plan('/v1/ring/join', { address }, joining(address)); });
+form('copying', () => { const copies = Number($('copies-wanted').value); plan('/v1/ring/copies', { copies }, copying(copies)); });
 form('look', () => lookUp($('key').value));
 form('browse', () => list($('prefix').value, null));
 form('upload', upload);
+$('balance').onclick = () => plan('/v1/ring/balance', {}, { title: 'Balance', yes: 'Balance', note: 'Boundaries are moved until nobody keeps more than 1.2 times its share. Everything is served meanwhile.' });
+$('repair').onclick = () => plan('/v1/ring/repair', {}, {
+  title: 'Repair', yes: 'Repair', nothing: 'Nothing is half done.',
+  note: 'All copies are compared and made alike, the newest wins; then deleted keys and what broken uploads left behind are swept. Everything is served meanwhile.',
+});
 $('more').onclick = () => list(listing.prefix, listing.last);
 $('unchoose').onclick = () => { const id = chosen; choose(chosen); rows.get(id)?.button.focus(); };
 $('remove').onclick = () => {
   const storage = byId(chosen);
   if (!storage) return;
-  const dead = storage.state === 'silent';
+  const dead = isAway(storage);
   plan('/v1/ring/remove', { address: storage.address, dead }, dead ? burying(storage.address) : removing(storage.address));
 };
 

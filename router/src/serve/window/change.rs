@@ -1,18 +1,20 @@
-//! A join or a removal that was asked for at the door: planned, or begun and told of in every picture until long after its end.
+//! A change of the ring that was asked for at the door: planned, or begun and told of in every picture until long after its end.
 //!
 //! One at a time: two at once would only be in each other's way. What has begun goes on when nobody watches. When the program
 //! ends it stops, everything is served as before, and the same again goes on from there.
 
+use super::wish::{Wish, Wished};
 use crate::{
     moves::{Far, Loss, NotMoved, Preview, Wanted},
     router::Router,
     serve::picture::{Change, Progress},
     transport::{Silence, http::HttpTransport},
+    walk::Walked,
 };
 use actix_web::http::StatusCode;
 use minor_manners::Problem;
 use minor_protocol::{StorageId, message::PlainRecords};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use std::{cell::RefCell, rc::Rc, sync::Arc};
 use tokio::sync::{Semaphore, oneshot};
 
@@ -21,31 +23,9 @@ pub(super) const AT_ONCE: usize = 8;
 /// Changes that are told of after their end.
 const REMEMBERED: usize = 4;
 
-/// What is wished, as it was sent.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(in crate::serve) struct Wish {
-    /// `HOST:PORT`.
-    pub(in crate::serve) address: String,
-    /// Only what would move is to be told.
-    #[serde(default)]
-    pub(in crate::serve) plan: bool,
-    /// It never comes back.
-    #[serde(default)]
-    pub(in crate::serve) dead: bool,
-}
-
-/// Which change.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::serve) enum What {
-    Join,
-    Remove,
-}
-
 /// Something to be planned or done, and who waits for the answer.
 pub(in crate::serve) struct Asked {
-    pub(in crate::serve) what: What,
-    pub(in crate::serve) wish: Wish,
+    pub(in crate::serve) wished: Wished,
     pub(in crate::serve) tell: oneshot::Sender<Result<Told, Problem>>,
 }
 
@@ -54,7 +34,11 @@ pub(in crate::serve) struct Asked {
 #[serde(untagged)]
 pub(in crate::serve) enum Told {
     /// It has begun.
-    Accepted { accepted: &'static str, address: String },
+    Accepted {
+        accepted: &'static str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        address: Option<String>,
+    },
     /// It would do this.
     Plan { moves: Vec<Moved>, keys: u64, bytes: u64, bytes_total: u64, steps: usize },
 }
@@ -92,6 +76,9 @@ enum Work {
     Join(String),
     Leave(StorageId),
     Evict(String),
+    Copies(u8),
+    Balance,
+    Repair,
 }
 
 /// Begins what was asked. It goes on by itself.
@@ -99,7 +86,7 @@ pub(super) fn begin(
     router: Router<HttpTransport>,
     changes: Rc<RefCell<Vec<Change>>>,
     turns: &Arc<Semaphore>,
-    Asked { what, wish, tell }: Asked,
+    Asked { wished: Wished { wish, plan }, tell }: Asked,
 ) {
     let Ok(turn) = Arc::clone(turns).try_acquire_owned() else {
         let why = "too many changes of the ring are being planned: try again in a moment";
@@ -107,52 +94,58 @@ pub(super) fn begin(
     };
     actix_rt::spawn(async move {
         let _turn = turn;
-        let work = match look(&router, what, &wish).await {
+        let work = match look(&router, &wish).await {
             Ok(work) => work,
             Err(problem) => return drop(tell.send(Err(problem))),
         };
-        if wish.plan {
-            let wanted = match work {
-                Work::Join(address) => Wanted::Join(address, None),
-                Work::Leave(storage) => Wanted::Leave(storage),
-                // Who is called dead leaves like any other, as far as what moves is concerned.
-                Work::Evict(address) => match router.storage_at(&address).await {
-                    Ok(storage) => Wanted::Leave(storage),
-                    Err(why) => return drop(tell.send(Err(why.into()))),
-                },
-            };
-            let told = router.preview(&wanted).await;
-            return drop(tell.send(told.map(Told::from).map_err(Problem::from)));
+        if plan {
+            return drop(tell.send(weigh(&router, work).await.map_err(Problem::from)));
         }
-        let number = match note(&mut changes.borrow_mut(), what, &wish, router.now_ms()) {
+        let number = match note(&mut changes.borrow_mut(), &wish, router.now_ms()) {
             Ok(number) => number,
             Err(problem) => return drop(tell.send(Err(problem))),
         };
-        let _ = tell.send(Ok(Told::Accepted { accepted: what.word(), address: wish.address }));
+        let address = wish.address().map(str::to_owned);
+        let _ = tell.send(Ok(Told::Accepted { accepted: wish.what().word(), address }));
         carry_out(&router, work, &changes, number).await;
     });
 }
 
-impl What {
-    fn word(self) -> &'static str {
-        match self {
-            Self::Join => "join",
-            Self::Remove => "remove",
-        }
-    }
+/// What would move.
+async fn weigh(router: &Router<HttpTransport>, work: Work) -> Result<Told, NotMoved> {
+    let wanted = match work {
+        Work::Join(address) => Wanted::Join(address, None),
+        Work::Leave(storage) => Wanted::Leave(storage),
+        // Who is called dead leaves like any other, as far as what moves is concerned.
+        Work::Evict(address) => Wanted::Leave(router.storage_at(&address).await?),
+        Work::Copies(copies) => Wanted::Copies(copies),
+        Work::Balance => Wanted::Balance,
+        Work::Repair => Wanted::Repair,
+    };
+    Ok(router.preview(&wanted).await?.into())
 }
 
 /// Whether it can be done at all, seen at once and not when nobody looks any more.
-async fn look(router: &Router<HttpTransport>, what: What, wish: &Wish) -> Result<Work, Problem> {
-    let address = &wish.address;
-    if what == What::Join {
+async fn look(router: &Router<HttpTransport>, wish: &Wish) -> Result<Work, Problem> {
+    if let Wish::Join { address } = wish {
         let heard = router.hello(address).await;
         heard.map_err(|silence| silent(address, &silence))?;
         return Ok(Work::Join(address.clone()));
     }
     let walked = router.survey().await.map_err(|why| Problem::not_now(why.to_string()))?;
+    match wish {
+        Wish::Join { address } => Ok(Work::Join(address.clone())),
+        Wish::Remove { address, dead } => parting(&walked, address, *dead),
+        Wish::Copies(copies) => Ok(Work::Copies(*copies)),
+        Wish::Balance => Ok(Work::Balance),
+        Wish::Repair => Ok(Work::Repair),
+    }
+}
+
+/// How a storage can go: handing over, or as one that never comes back.
+fn parting(walked: &Walked, address: &str, is_dead: bool) -> Result<Work, Problem> {
     let members = || walked.arcs.iter().flat_map(|arc| &arc.members);
-    let Some(member) = members().find(|member| member.address == *address) else {
+    let Some(member) = members().find(|member| member.address == address) else {
         let detail = format!("no storage of the ring has the address {}", address.escape_debug());
         return Err(Problem::new(StatusCode::NOT_FOUND, detail));
     };
@@ -163,7 +156,7 @@ async fn look(router: &Router<HttpTransport>, what: What, wish: &Wish) -> Result
     }
     let hellos = walked.hops.iter().filter_map(|hop| hop.hello.as_ref());
     let answers = hellos.into_iter().any(|hello| hello.member.storage == member.storage);
-    match (answers, wish.dead) {
+    match (answers, is_dead) {
         (true, true) => Err(conflict(format!(
             "{address} answers: it is not dead, and can be removed like any other"
         ))),
@@ -171,17 +164,15 @@ async fn look(router: &Router<HttpTransport>, what: What, wish: &Wish) -> Result
             "{address} does not answer: start it again, or say that it never comes back"
         ))),
         (true, false) => Ok(Work::Leave(member.storage)),
-        (false, true) => Ok(Work::Evict(address.clone())),
+        (false, true) => Ok(Work::Evict(address.to_owned())),
     }
 }
 
 /// Writes down that it begins; refused while another change of this door is under way.
-fn note(changes: &mut Vec<Change>, what: What, wish: &Wish, begun_ms: u64) -> Result<u64, Problem> {
+fn note(changes: &mut Vec<Change>, wish: &Wish, begun_ms: u64) -> Result<u64, Problem> {
     if let Some(other) = changes.iter().find(|change| change.state == Progress::Running) {
-        return Err(conflict(format!(
-            "{} {} is under way: wait for its end",
-            other.what, other.address
-        )));
+        let other = format!("{} {}", other.what, other.address);
+        return Err(conflict(format!("{} is under way: wait for its end", other.trim_end())));
     }
     if changes.len() >= REMEMBERED {
         changes.remove(0);
@@ -189,12 +180,14 @@ fn note(changes: &mut Vec<Change>, what: What, wish: &Wish, begun_ms: u64) -> Re
     // No two begin in the same millisecond, as they are told apart by it.
     let begun_ms = changes.last().map_or(begun_ms, |last| begun_ms.max(last.begun_ms + 1));
     changes.push(Change {
-        what: what.word(),
-        address: wish.address.clone(),
+        what: wish.what().word(),
+        address: wish.address().unwrap_or_default().to_owned(),
+        copies: wish.copies(),
         state: Progress::Running,
         share: 0.0,
         keys: 0,
         bytes: 0,
+        swept: 0,
         why: String::new(),
         begun_ms,
     });
@@ -217,6 +210,7 @@ async fn carry_out(
         with(&mut |change| {
             change.share = far.share();
             (change.keys, change.bytes) = far.copied();
+            change.swept = far.gone().swept.keys + far.gone().swept.pieces;
             change.why = match &progress {
                 crate::Progress::Waiting(why) => why.clone(),
                 _ => String::new(),
@@ -227,6 +221,12 @@ async fn carry_out(
         Work::Join(address) => router.join(&address, None, PlainRecords::Refuse, &mut tell).await,
         Work::Leave(storage) => router.leave(storage, &mut tell).await,
         Work::Evict(address) => router.evict(&[address], Loss::Refused, &mut tell).await,
+        Work::Copies(copies) => router.set_copies(copies, &mut tell).await,
+        Work::Balance => router.balance(&mut tell).await,
+        Work::Repair => match router.repair(&mut tell).await {
+            Ok(()) => router.sweep_all(&mut tell).await,
+            failed => failed,
+        },
     };
     with(&mut |change| match &ended {
         Ok(()) => (change.state, change.share, change.why) = (Progress::Done, 1.0, String::new()),
