@@ -178,6 +178,9 @@ impl From<NotSet> for Fail {
                 )),
             ),
             NotSet::NotDone { why, .. } => (Code::from(why), next_after(why)),
+            NotSet::Unknown { key, why: Trouble::Full(_) } => {
+                (Code::Unknown, Some(format!("{MAKE_ROOM} {}", look(key))))
+            }
             NotSet::Unknown { key, .. } => (Code::Unknown, Some(look(key))),
             _ => (Code::Other, None),
         };
@@ -241,6 +244,8 @@ impl From<NotMoved> for Fail {
             NotMoved::Unknown { .. } => {
                 Self::new(Code::NotFound, what).next("'sdht status' shows who is in the ring.")
             }
+            NotMoved::Uneven(_) => Self::other(what)
+                .next("All is served as before; with more keys it evens out. 'sdht status' shows the shares."),
             NotMoved::Stuck { .. } => Self::other(what).next(SEE_STATUS),
             _ => Self::other(what),
         }
