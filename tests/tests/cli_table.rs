@@ -18,7 +18,7 @@ use tempfile::TempDir;
 
 /// Where nobody listens.
 const NOBODY: &str = "127.0.0.1:1";
-/// How long anything may take, with two seconds of patience for each storage.
+/// How long anything may take, with two seconds of patience.
 const SOON: Duration = Duration::from_secs(20);
 /// All codes that there are.
 const CODES: &[i32] = &[0, 1, 2, 3, 4, 5, 6, 7, 8, 130];
@@ -244,8 +244,8 @@ impl Ring {
         self.storages[n].1.address().to_string()
     }
 
-    /// The line of a row.
-    fn line(&self, row: &Row) -> Command {
+    /// The line of a row, with this much patience.
+    fn line(&self, row: &Row, timeout: &str) -> Command {
         let word = |word: &&str| match *word {
             "NEW" => self.new.1.address().to_string(),
             "GONE" => self.address(1),
@@ -253,7 +253,7 @@ impl Ring {
         };
         let words: Vec<String> = row.right.iter().map(word).collect();
         let words: Vec<&str> = words.iter().map(|word| &**word).collect();
-        self.home.command(&[&[row.verb, "--timeout", "2s"], &words[..]].concat())
+        self.home.command(&[&[row.verb, "--timeout", timeout], &words[..]].concat())
     }
 
     /// Makes good what a line has changed, so that the next one finds what it needs.
@@ -285,7 +285,7 @@ fn one_of_three_that_is_dead_or_hangs_is_borne_or_named() {
                 drop(Door::open(&ring.home, &["--timeout", "2s"]));
                 continue;
             }
-            let told = cell(&format!("{one:?}"), code, &mut ring.line(row));
+            let told = cell(&format!("{one:?}"), code, &mut ring.line(row, "2s"));
             let said = told.text() + &told.err;
             assert!(code == 0 || row.verb == "lab" || said.contains(&gone), "{}: {told}", row.verb);
             if row.verb == "del" {
@@ -297,15 +297,36 @@ fn one_of_three_that_is_dead_or_hangs_is_borne_or_named() {
 }
 
 #[test]
+fn where_a_whole_ring_is_dead_nobody_tries_for_long() {
+    let mut ring = Ring::new();
+    ring.storages.iter_mut().for_each(|storage| storage.1.kill9());
+    for row in TABLE.iter().filter(|row| row.verb != "serve") {
+        let code = match row.verb {
+            "status" | "load" | "bench" => 8,
+            "join" | "remove" => 1,
+            _ => row.dead,
+        };
+        let told = cell("all dead", code, &mut ring.line(row, "500ms"));
+        let is_named = (0..3).any(|n| told.err.contains(&ring.address(n)));
+        assert!(is_named || row.verb == "status" || row.dead != 5, "{}: {told}", row.verb);
+    }
+    let told = cell("all dead", 8, &mut ring.home.command(&["status"]));
+    assert!(told.err.contains("the ring used last") && told.err.contains("--ring"), "{told}");
+    // Ten thousand records, of which none can be written.
+    let told = cell("all dead", 8, &mut ring.home.command(&["bench", "--timeout", "300ms"]));
+    assert!(told.err.contains("operations failed"), "{told}");
+}
+
+#[test]
 fn where_all_is_well_each_speaks_json_and_lets_its_reader_go() {
     let ring = Ring::new();
     for row in TABLE.iter().filter(|row| row.verb != "serve") {
         let code = row.of_three[One::Well as usize];
         if row.verb != "completions" {
-            cell_as_json("well", code, &mut ring.line(row));
+            cell_as_json("well", code, &mut ring.line(row, "2s"));
             ring.put_back(row);
         }
-        let mut child = ring.line(row).spawn().unwrap();
+        let mut child = ring.line(row, "2s").spawn().unwrap();
         drop(child.stdout.take());
         let told = Told::of(child.wait_with_output().unwrap());
         let is_quiet = !told.err.contains("panicked") && !told.err.contains("pipe");
