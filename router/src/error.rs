@@ -8,7 +8,7 @@
 //! ```
 
 use crate::{moves::NotMoved, walk::NoRing};
-use minor_protocol::{Key, Span, Stamp, StorageId, key::NoKey};
+use minor_protocol::{Key, Span, Stamp, key::NoKey};
 
 /// Why there is no handle.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -237,9 +237,9 @@ pub enum Trouble {
         /// How long it may take.
         hours: u64,
     },
-    /// The disks are full.
+    /// So many disks are full that the others are too few; this is the address of one of those storages.
     #[error("the disk of storage {0} is nearly full")]
-    Full(StorageId),
+    Full(String),
 }
 
 impl NotConnected {

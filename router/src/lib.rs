@@ -138,7 +138,7 @@ pub mod look;
 mod many;
 pub mod moves;
 pub mod object;
-mod pace;
+pub mod pace;
 pub mod plan;
 mod process_wide;
 pub mod proposal;

@@ -1,23 +1,27 @@
 //! How fast data may be moved: so many bytes in a second, and whoever would move more waits for its turn.
 
-use std::cell::Cell;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use tokio::time::{Duration, Instant, sleep_until};
 
 /// A limit on bytes per second, shared by all that move.
 #[derive(Debug, Default)]
-pub(crate) struct Pace {
-    bytes_per_s: Cell<Option<u64>>,
+pub struct Pace(Mutex<Book>);
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Book {
+    bytes_per_s: Option<u64>,
     /// When everything that was let through is paid for.
-    free_at: Cell<Option<Instant>>,
+    free_at: Option<Instant>,
 }
 
 impl Pace {
-    pub(crate) fn set_rate(&self, bytes_per_s: u64) {
-        self.bytes_per_s.set(Some(bytes_per_s));
+    /// From now on so many bytes in a second; before it is first said, as many as can be.
+    pub fn set_rate(&self, bytes_per_s: u64) {
+        self.book().bytes_per_s = Some(bytes_per_s);
     }
 
     /// Waits until so many bytes may be moved. The first come at once; each one's bytes are waited for by the next.
-    pub(crate) async fn spend(&self, bytes: usize) {
+    pub async fn spend(&self, bytes: usize) {
         if let Some(turn) = self.turn(bytes, Instant::now()) {
             sleep_until(turn).await;
         }
@@ -25,11 +29,17 @@ impl Pace {
 
     /// When it is the turn of so many bytes that are to be moved now; none if there is no limit.
     fn turn(&self, bytes: usize, now: Instant) -> Option<Instant> {
-        let rate = self.bytes_per_s.get()?;
-        let turn = self.free_at.get().map_or(now, |free_at| free_at.max(now));
+        let mut book = self.book();
+        let rate = book.bytes_per_s?;
+        let turn = book.free_at.map_or(now, |free_at| free_at.max(now));
         let took = Duration::from_secs_f64(bytes as f64 / rate.max(1) as f64);
-        self.free_at.set(Some(turn + took));
+        book.free_at = Some(turn + took);
         Some(turn)
+    }
+
+    fn book(&self) -> MutexGuard<'_, Book> {
+        // Two numbers that are never half written.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

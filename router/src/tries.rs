@@ -132,7 +132,7 @@ pub(crate) struct Count<'a> {
     ayes: usize,
     wiser: bool,
     last: String,
-    full: Option<StorageId>,
+    full: Option<String>,
     /// Those who let us not in.
     closed: usize,
 }
@@ -161,7 +161,7 @@ impl<'a> Count<'a> {
                     self.wiser = true;
                 }
                 if *refusal == Refusal::Full {
-                    self.full = Some(from);
+                    self.full = Some(address());
                 }
                 self.last = said_no(&address(), from, refusal);
             }

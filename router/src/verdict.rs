@@ -240,8 +240,14 @@ fn sentence(
         return (
             true,
             format!(
-                "A change of the ring is half done at {}; everything is served, and {stop}: let it go on, or 'sdht repair' finishes it.",
-                step.arc.span
+                "A change of the ring is half done at {}{}; everything is served, and {stop}: let it go on, or 'sdht repair' finishes it.",
+                step.arc.span,
+                step.arc
+                    .filling
+                    .and_then(|id| step.arc.member(id))
+                    .map_or_else(String::new, |filled| {
+                        format!(", where {} is being filled", filled.address)
+                    })
             ),
         );
     }

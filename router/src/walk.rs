@@ -34,6 +34,13 @@ use tokio::time::{Duration, timeout};
 /// How long an answer is waited for before the next storage is asked as well.
 const LATE: Duration = Duration::from_millis(250);
 
+fn nobody_answers(asked: usize, last: &str) -> String {
+    match asked {
+        1 => format!("no storage answered: {last}"),
+        more => format!("none of {more} storages answered; last: {last}"),
+    }
+}
+
 /// Why no ring was found.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -45,7 +52,7 @@ pub enum NoRing {
     #[error("none of the storages asked is in a ring ({0}); 'sdht join' founds one")]
     NotFounded(String),
     /// Nobody answered.
-    #[error("none of {asked} storages answered for a ring; last: {last}")]
+    #[error("{}", nobody_answers(*asked, last))]
     NobodyAnswers {
         /// How many were asked.
         asked: usize,

@@ -75,6 +75,49 @@ fn what_moves_keeps_to_the_pace_it_was_given() {
 }
 
 #[test]
+fn what_comes_and_goes_keeps_to_the_pace_it_was_given() {
+    let (home, _storages) = ring_of(1);
+    let dir = home.path().join("dir");
+    fs::create_dir(&dir).unwrap();
+    (0..6).for_each(|n| fs::write(dir.join(format!("short {n}")), vec![n; 20_000]).unwrap());
+    fs::write(dir.join("long"), vec![7; 200_000]).unwrap();
+    for line in [
+        &["push", "dir"][..],
+        &["pull", "back"],
+        &["export", "-o", "archive"],
+        &["import", "-f", "archive"],
+    ] {
+        let begun = Instant::now();
+        home.ends(0, &[line, &["--max-rate", "400k"]].concat());
+        // 320 kB at 400 kB a second; the first piece comes at once.
+        assert!(begun.elapsed() > Duration::from_millis(600), "{line:?}: {:?}", begun.elapsed());
+        home.ends(2, &[line, &["--max-rate", "fast"]].concat());
+    }
+    assert!(fs::read(home.path().join("back/long")).unwrap() == vec![7; 200_000]);
+    assert!(fs::read(home.path().join("back/short 3")).unwrap() == vec![3; 20_000]);
+}
+
+#[test]
+fn an_archive_gets_its_name_when_it_is_whole() {
+    let (home, mut storages) = ring_of(1);
+    home.ends(0, &["set", "k", "v"]);
+    home.ends(0, &["export", "-o", "archive"]);
+    let before = fs::read(home.path().join("archive")).unwrap();
+    let listed = || {
+        let files = fs::read_dir(home.path()).unwrap().map(|file| file.unwrap().file_name());
+        files.filter(|name| name.to_string_lossy().contains("archive")).collect::<Vec<_>>()
+    };
+    // What is a directory, or lies in none, is said to be so.
+    assert!(home.ends(1, &["export", "-o", "."]).err.contains("directory"));
+    assert!(home.ends(1, &["export", "-o", "nowhere/archive"]).err.contains("nowhere/archive"));
+    home.ends(0, &["export", "-o", "/dev/null"]);
+    storages[0].1.kill9();
+    home.ends(5, &["export", "-o", "archive", "--timeout", "300ms"]);
+    assert_eq!(fs::read(home.path().join("archive")).unwrap(), before, "the one before is whole");
+    assert_eq!(listed(), ["archive"], "and nothing half done is left");
+}
+
+#[test]
 fn a_storage_joins_with_all_it_kept_by_itself() {
     let (home, _storages) = ring_of(3);
     let alone = process::fresh();

@@ -80,6 +80,10 @@ fn a_lab_comes_up_with_data_loses_a_storage_and_goes_down() {
 
     assert!(home.prints(&["lab", "down", "--destroy-data"]).contains("their data is gone"));
     assert!(!home.path().join("sdht-lab").exists());
+    assert!(
+        home.prints(&["config"]).contains("ring = 127.0.0.1:8000  # built in"),
+        "it is forgotten"
+    );
     assert_eq!(home.ends(3, &["lab", "status"]).out, b"");
 }
 

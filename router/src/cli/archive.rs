@@ -39,6 +39,8 @@ pub(crate) const PIECE: usize = 64 << 10;
 pub(crate) enum NoArchive {
     #[error("the stream cannot be read: {0}")]
     Stream(#[from] io::Error),
+    #[error("there is nothing in it")]
+    Empty,
     #[error("item {item} of the stream: {why}")]
     Malformed { item: u64, why: String },
 }
@@ -99,7 +101,7 @@ pub(crate) struct Reader<R> {
 
 impl<R: Read> Reader<R> {
     pub(crate) fn new(from: R) -> Result<Self, NoArchive> {
-        let from = Hashing { from, crc: crc32fast::Hasher::new() };
+        let from = Hashing { from, crc: crc32fast::Hasher::new(), bytes: 0 };
         let mut reader = Self { from, item: 0, values: 0, left: 0 };
         match reader.item()? {
             Item::Head { archive, version } if archive == ARCHIVE && version == VERSION => {
@@ -154,6 +156,9 @@ impl<R: Read> Reader<R> {
         match ciborium::from_reader(&mut self.from) {
             Ok(item) => Ok(item),
             Err(ciborium::de::Error::Io(why)) if why.kind() == io::ErrorKind::UnexpectedEof => {
+                if self.from.bytes == 0 {
+                    return Err(NoArchive::Empty);
+                }
                 Err(self.malformed("the stream ends too early"))
             }
             Err(ciborium::de::Error::Io(why)) => Err(why.into()),
@@ -170,12 +175,14 @@ impl<R: Read> Reader<R> {
 struct Hashing<R> {
     from: R,
     crc: crc32fast::Hasher,
+    bytes: u64,
 }
 
 impl<R: Read> Read for Hashing<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let count = self.from.read(buffer)?;
         self.crc.update(&buffer[..count]);
+        self.bytes += count as u64;
         Ok(count)
     }
 }
@@ -227,6 +234,7 @@ mod tests {
     #[test]
     fn a_stream_that_was_cut_or_changed_anywhere_is_refused() {
         let whole = archive();
+        assert!(matches!(read(&[]), Err(NoArchive::Empty)));
         for end in (0..whole.len()).step_by(1_237).chain([whole.len() - 1]) {
             assert!(read(&whole[..end]).is_err(), "cut at {end}");
         }

@@ -103,8 +103,12 @@ impl Bench {
         let flat_out = Manner { tasks: self.effort.tasks, rate: None };
 
         let rounds = ring.rounds().await;
-        let insert = || (work.keys() < self.records).then(|| (Kind::Insert, work.new_key()));
+        let goes_on = || work.keys() < self.records && !work.summary().is_hopeless(flat_out.tasks);
+        let insert = || goes_on().then(|| (Kind::Insert, work.new_key()));
         let written = watch(console, "write records", &work, flat_out, insert).await?;
+        if written.is_hopeless(flat_out.tasks) {
+            return verdict(console, &[written], self.check);
+        }
 
         let measured = self.measure(console, &work, seed).await?;
         let hops = work.hops(rounds).await;

@@ -161,6 +161,16 @@ impl Console {
         }
     }
 
+    /// These storages are gone for good; if the ring that is remembered was made of them, so is it.
+    pub(crate) fn forget(&self, gone: &[String]) {
+        let (Some(memory), Some(path)) = (&self.memory, &self.settings.memory) else { return };
+        if memory.addresses().iter().all(|address| gone.contains(address))
+            && let Err(why) = fs::remove_file(path)
+        {
+            log::info!("the ring is not forgotten in {}: {why}", path.display());
+        }
+    }
+
     /// One line of data.
     pub(crate) fn print(&self, line: impl std::fmt::Display) -> Ended {
         Ok(writeln!(self.out.borrow_mut(), "{line}")?)

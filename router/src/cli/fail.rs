@@ -101,7 +101,9 @@ impl From<&Trouble> for Code {
     fn from(trouble: &Trouble) -> Self {
         match trouble {
             Trouble::NoRing(no_ring) => no_ring.into(),
-            Trouble::NoMajority { .. } | Trouble::Contention { .. } => Self::NoMajority,
+            Trouble::NoMajority { .. } | Trouble::Contention { .. } | Trouble::Full(_) => {
+                Self::NoMajority
+            }
             Trouble::NotAllowed { .. } => Self::NotAllowed,
             Trouble::Forgotten => Self::Unknown,
             _ => Self::Other,
@@ -112,6 +114,8 @@ impl From<&Trouble> for Code {
 const START_OR_NAME: &str =
     "Start a storage ('minor-storage -p 8000'), or name one of the ring: --ring HOST:PORT.";
 const GIVE_TOKEN: &str = "Give its token: --token-file FILE, or SDHT_TOKEN_FILE.";
+const MAKE_ROOM: &str = "Nothing is lost, and reading and deleting go on. Make room on that disk, or 'sdht join' another \
+                         storage; then say it again.";
 const SEE_STATUS: &str = "'sdht status' shows who is missing; say it again when they are back.";
 
 fn next_after(trouble: &Trouble) -> Option<String> {
@@ -120,7 +124,7 @@ fn next_after(trouble: &Trouble) -> Option<String> {
         Trouble::NotAllowed { .. } => Some(GIVE_TOKEN.into()),
         Trouble::NoMajority { .. } => Some(SEE_STATUS.into()),
         Trouble::Contention { .. } => Some("Say it again, or give it longer: --timeout.".into()),
-        Trouble::Full(_) => Some("Free room on its disk, or 'sdht join' another storage.".into()),
+        Trouble::Full(_) => Some(MAKE_ROOM.into()),
         _ => None,
     }
 }
@@ -174,6 +178,9 @@ impl From<NotSet> for Fail {
                 )),
             ),
             NotSet::NotDone { why, .. } => (Code::from(why), next_after(why)),
+            NotSet::Unknown { key, why: Trouble::Full(_) } => {
+                (Code::Unknown, Some(format!("{MAKE_ROOM} {}", look(key))))
+            }
             NotSet::Unknown { key, .. } => (Code::Unknown, Some(look(key))),
             _ => (Code::Other, None),
         };
@@ -222,7 +229,7 @@ impl From<NotMoved> for Fail {
             }
             NotMoved::Silent { .. } => Self::other(what).next("Start it, and say the same again."),
             NotMoved::NoMajority(_) => Self::new(Code::NoMajority, what).next(
-                "Start them again; or, if they never come back: sdht remove ADDR ... --dead --accept-loss",
+                "With all of those that never come back as ADDR: sdht remove ADDR ... --dead --accept-loss",
             ),
             NotMoved::Alive { ref address } => {
                 let next = format!("Let it hand over what it keeps: sdht remove {address}");
@@ -237,6 +244,8 @@ impl From<NotMoved> for Fail {
             NotMoved::Unknown { .. } => {
                 Self::new(Code::NotFound, what).next("'sdht status' shows who is in the ring.")
             }
+            NotMoved::Uneven(_) => Self::other(what)
+                .next("All is served as before; with more keys it evens out. 'sdht status' shows the shares."),
             NotMoved::Stuck { .. } => Self::other(what).next(SEE_STATUS),
             _ => Self::other(what),
         }
@@ -261,6 +270,7 @@ mod tests {
         };
         assert_eq!(of(NotSet::NotMet { key: key(), found: None }), 4);
         assert_eq!(of(NotSet::NotDone { key: key(), why: few() }), 5);
+        assert_eq!(of(NotSet::NotDone { key: key(), why: Trouble::Full("a:1".into()) }), 5);
         assert_eq!(of(NotSet::Unknown { key: key(), why: few() }), 6);
         let closed = Trouble::NotAllowed { last: "401".into() };
         assert_eq!(of(NotSet::NotDone { key: key(), why: closed }), 7);

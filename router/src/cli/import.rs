@@ -1,7 +1,7 @@
 //! `sdht import`: an archive's values into a ring of any size.
 
 use super::{
-    Ended,
+    Ease, Ended,
     archive::{About, NoArchive, PIECE, Reader},
     console::Console,
     fail::Fail,
@@ -11,12 +11,13 @@ use super::{
 use clap::Args;
 use futures_util::{StreamExt, stream};
 use minor_protocol::{Expect, Key, Operation, Wish};
-use sdht::{NotSet, PutOptions, Ring};
+use sdht::{NotSet, PutOptions, Ring, pace::Pace};
 use serde_json::json;
 use std::{
     fs::File,
     io::{self, BufReader, Read},
     path::{Path, PathBuf},
+    sync::Arc,
     thread,
 };
 use tokio::sync::mpsc;
@@ -29,12 +30,15 @@ use tokio::sync::mpsc;
 #[command(after_help = "\
 Examples:
   sdht import -f backup.sdht
-  zstd -dc backup.sdht.zst | sdht import
+  zstd -dc backup.sdht.zst | sdht import --max-rate 10MiB
   sdht export --ring 10.0.0.1:8000 | sdht import --ring 10.9.0.1:8000")]
 pub(crate) struct Import {
     /// Read this file instead of standard input.
     #[arg(short, long)]
     file: Option<PathBuf>,
+
+    #[command(flatten)]
+    ease: Ease,
 }
 
 /// Values set at the same time.
@@ -45,7 +49,11 @@ impl Import {
         let ring = console.ring().await?;
         let mut values = read(self.file.as_deref())?;
         let values = stream::poll_fn(move |cx| values.poll_recv(cx));
-        let mut set = values.map(|value| set(ring.clone(), value)).buffer_unordered(AT_ONCE);
+        let pace = self.ease.pace();
+        let from = self.file.as_ref().map(|path| path.display().to_string());
+        let from = from.as_deref().unwrap_or("standard input");
+        let set = |value| set(ring.clone(), from, value, Arc::clone(&pace));
+        let mut set = values.map(set).buffer_unordered(AT_ONCE);
         let (mut line, mut keys, mut bytes) = (Line::new(console, "import"), 0_u64, 0);
         while let Some(outcome) = set.next().await {
             match outcome {
@@ -113,8 +121,13 @@ fn read_all(
     Ok(())
 }
 
-async fn set(ring: Ring, value: Result<Incoming, NoArchive>) -> Result<u64, Fail> {
-    let not_read = |why: NoArchive| Fail::other(why.to_string());
+async fn set(
+    ring: Ring,
+    from: &str,
+    value: Result<Incoming, NoArchive>,
+    pace: Arc<Pace>,
+) -> Result<u64, Fail> {
+    let not_read = |why: NoArchive| Fail::other(format!("{from}: {why}"));
     let Incoming { about, mut pieces } = value.map_err(not_read)?;
     let About { key, content_type, expires_ms, length } = about;
     if length <= PIECE as u64 {
@@ -122,6 +135,7 @@ async fn set(ring: Ring, value: Result<Incoming, NoArchive>) -> Result<u64, Fail
         while let Some(piece) = pieces.recv().await {
             value.extend(piece.map_err(not_read)?);
         }
+        pace.spend(value.len()).await;
         let key = Key::new(key).map_err(NotSet::from)?;
         let wish = Wish::Set { content_type, expires_ms, value };
         ring.change(key, Operation { expect: Expect::Anything, wish }).await?;
@@ -132,7 +146,10 @@ async fn set(ring: Ring, value: Result<Incoming, NoArchive>) -> Result<u64, Fail
         options = options.time_to_live(value::until(end));
     }
     let pieces = stream::poll_fn(move |cx| pieces.poll_recv(cx));
-    let pieces = pieces.map(|piece| piece.map_err(io::Error::other));
+    let pieces = pieces.then(|piece| async {
+        pace.spend(piece.as_ref().map_or(0, Vec::len)).await;
+        piece.map_err(io::Error::other)
+    });
     ring.put_stream(&key, pieces, &options).await?;
     Ok(length)
 }

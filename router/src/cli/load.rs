@@ -114,11 +114,15 @@ impl Load {
             let is_read = self.check && work.keys() > 0 && chance.below(2) == 0;
             match work.keys() {
                 all if all == self.items => None,
+                _ if work.summary().is_hopeless(manner.tasks) => None,
                 some if is_read => Some((Kind::Read, chance.below(some))),
                 _ => Some((Kind::Insert, work.new_key())),
             }
         };
         let put_in = watch(console, "put in", &work, manner, put).await?;
+        if put_in.is_hopeless(manner.tasks) {
+            return verdict(console, &[put_in], true);
+        }
         let mut next = 0..self.items;
         let query = || next.next().map(|key| (Kind::Read, key));
         let queried = watch(console, "query", &work, manner, query).await?;

@@ -51,7 +51,8 @@ use clap::{ArgAction, Args, CommandFactory, Parser, Subcommand};
 use console::Console;
 use fail::{Code, Fail};
 use futures_util::future::{Either, select};
-use std::pin::pin;
+use sdht::pace::Pace;
+use std::{pin::pin, sync::Arc};
 
 /// A distributed hash table that people can trust with real data.
 ///
@@ -68,8 +69,8 @@ pub(crate) struct Cli {
 }
 
 const EXIT_CODES: &str = "\
-Exit codes: 0 ok, 1 other, 2 usage, 3 not found, 4 precondition failed, 5 no majority and nothing changed,
-6 outcome unknown, 7 not allowed, 8 degraded, 130 interrupted.";
+Exit codes: 0 ok, 1 other, 2 usage, 3 not found, 4 precondition failed,
+5 no majority and nothing changed, 6 outcome unknown, 7 not allowed, 8 degraded, 130 interrupted.";
 
 /// What can be said with every verb.
 #[derive(Args, Debug, Default)]
@@ -129,6 +130,25 @@ impl Care {
             ring.set_max_rate(rate).await;
         }
         ring
+    }
+}
+
+/// What can be said where values come and go, while the ring stays as it is.
+#[derive(Args, Debug)]
+pub(crate) struct Ease {
+    /// Send or fetch no more than this in a second, as 10MiB, 500k or 2000000, so that others are not in the way.
+    #[arg(long, value_name = "BYTES", value_parser = settings::bytes)]
+    max_rate: Option<u64>,
+}
+
+impl Ease {
+    /// For all that is under way together.
+    fn pace(&self) -> Arc<Pace> {
+        let pace = Pace::default();
+        if let Some(rate) = self.max_rate {
+            pace.set_rate(rate);
+        }
+        Arc::new(pace)
     }
 }
 

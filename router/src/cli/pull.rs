@@ -1,15 +1,16 @@
 //! `sdht pull`: keys as the files of a directory.
 
-use super::{Ended, console::Console, fail::Fail, progress::Line, tree};
+use super::{Ease, Ended, console::Console, fail::Fail, progress::Line, tree};
 use clap::Args;
 use futures_util::{StreamExt, stream};
-use sdht::Ring;
+use sdht::{Ring, pace::Pace};
 use serde_json::json;
 use std::{
     cell::Cell,
     fs::{self, File},
     io::{self, Write},
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 /// Write the keys below a prefix to files of a directory, as 'sdht push' took them from there.
@@ -20,7 +21,7 @@ use std::{
 #[command(after_help = "\
 Examples:
   sdht pull photos --prefix photos
-  sdht pull /srv/restored --prefix backup/monday
+  sdht pull /srv/restored --prefix backup/monday --max-rate 10MiB
   sdht pull site --json")]
 pub(crate) struct Pull {
     /// The directory; it is made where there is none.
@@ -30,6 +31,9 @@ pub(crate) struct Pull {
     /// Only keys that begin with this and a slash; files are named by the rest.
     #[arg(long, default_value = "", value_name = "PREFIX")]
     prefix: String,
+
+    #[command(flatten)]
+    ease: Ease,
 }
 
 impl Pull {
@@ -47,7 +51,7 @@ impl Pull {
             names.push(name.to_owned());
         }
         fs::create_dir_all(&self.dir).map_err(|why| tree::failed(&self.dir, &why))?;
-        let come = Cell::new(0);
+        let come = Come { bytes: Cell::new(0), pace: self.ease.pace() };
         let pull = |(n, name): (usize, &String)| {
             let unfinished = self.dir.join(format!(".sdht-pull-{}-{n}", std::process::id()));
             pull(&ring, format!("{prefix}{name}"), &self.dir, name.clone(), unfinished, &come)
@@ -58,18 +62,25 @@ impl Pull {
         loop {
             match tokio::time::timeout(tree::LOOK, pulled.next()).await {
                 Ok(None) => break,
-                Ok(Some(end)) => files += u64::from(end?),
+                Ok(Some(Ok(there))) => files += u64::from(there),
+                Ok(Some(Err(why))) => return Err(tree::broke_off(why, files)),
                 // A long value is under way.
                 Err(_) => {}
             }
-            line.show(tree::so_far(files, come.get()));
+            line.show(tree::so_far(files, come.bytes.get()));
         }
         drop(line);
         if console.json {
-            return console.object(json!({ "files": files, "bytes": come.get() }));
+            return console.object(json!({ "files": files, "bytes": come.bytes.get() }));
         }
-        console.print(tree::so_far(files, come.get()))
+        console.print(tree::so_far(files, come.bytes.get()))
     }
+}
+
+/// What has come so far, and how fast more may.
+struct Come {
+    bytes: Cell<u64>,
+    pace: Arc<Pace>,
 }
 
 /// Writes a value to its file, and says whether there was one.
@@ -79,7 +90,7 @@ async fn pull(
     dir: &Path,
     name: String,
     unfinished: PathBuf,
-    come: &Cell<u64>,
+    come: &Come,
 ) -> Result<bool, Fail> {
     // What has gone since it was listed is gone.
     let Some(mut object) = ring.get_stream(&key, ..).await? else { return Ok(false) };
@@ -90,7 +101,8 @@ async fn pull(
     while let Some(bytes) = object.next().await {
         let bytes = bytes?;
         file.write_all(&bytes).map_err(failed)?;
-        come.set(come.get() + bytes.len() as u64);
+        come.pace.spend(bytes.len()).await;
+        come.bytes.set(come.bytes.get() + bytes.len() as u64);
     }
     make_way(dir, &name)?;
     fs::rename(&unfinished.0, &path).map_err(failed)?;

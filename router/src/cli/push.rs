@@ -1,9 +1,9 @@
 //! `sdht push`: the files of a directory, each under a key of its own.
 
-use super::{Ended, console::Console, fail::Fail, progress::Line, set, tree};
+use super::{Ease, Ended, console::Console, fail::Fail, progress::Line, set, tree};
 use clap::Args;
 use futures_util::{StreamExt, stream};
-use sdht::{PutOptions, Ring};
+use sdht::{PutOptions, Ring, pace::Pace};
 use serde_json::json;
 use std::{
     fs::File,
@@ -19,7 +19,7 @@ use std::{
 #[command(after_help = "\
 Examples:
   sdht push photos --prefix photos
-  sdht push . --prefix backup/monday
+  sdht push . --prefix backup/monday --max-rate 10MiB
   sdht push site --json")]
 pub(crate) struct Push {
     /// The directory.
@@ -29,6 +29,9 @@ pub(crate) struct Push {
     /// The keys begin with this and a slash.
     #[arg(long, default_value = "", value_name = "PREFIX")]
     prefix: String,
+
+    #[command(flatten)]
+    ease: Ease,
 }
 
 impl Push {
@@ -40,17 +43,18 @@ impl Push {
         }
         let ring = console.ring().await?;
         let (total, sent) = (files.iter().map(|file| file.bytes).sum::<u64>(), AtomicU64::new(0));
-        let prefix = tree::folder(&self.prefix);
+        let (prefix, pace) = (tree::folder(&self.prefix), self.ease.pace());
         let push = |file: &tree::File| {
             let (key, path) = (format!("{prefix}{}", file.name), file.path.clone());
-            push(&ring, key, path, &sent)
+            push(&ring, key, path, &sent, &pace)
         };
         let mut pushed = stream::iter(&files).map(push).buffer_unordered(tree::AT_ONCE);
         let (mut line, mut done) = (Line::new(console, "push"), 0_u64);
         loop {
             match tokio::time::timeout(tree::LOOK, pushed.next()).await {
                 Ok(None) => break,
-                Ok(Some(end)) => done += end.map(|()| 1)?,
+                Ok(Some(Ok(()))) => done += 1,
+                Ok(Some(Err(why))) => return Err(tree::broke_off(why, done)),
                 // A long file is under way.
                 Err(_) => {}
             }
@@ -68,12 +72,20 @@ impl Push {
     }
 }
 
-async fn push(ring: &Ring, key: String, path: PathBuf, sent: &AtomicU64) -> Result<(), Fail> {
+async fn push(
+    ring: &Ring,
+    key: String,
+    path: PathBuf,
+    sent: &AtomicU64,
+    pace: &Pace,
+) -> Result<(), Fail> {
     let file = File::open(&path).map_err(|why| tree::failed(&path, &why))?;
     let mut pieces = set::read(Box::new(file));
-    let pieces = stream::poll_fn(move |cx| pieces.poll_recv(cx)).inspect(|piece| {
+    let pieces = stream::poll_fn(move |cx| pieces.poll_recv(cx)).then(|piece| async {
         let bytes = piece.as_ref().map_or(0, Vec::len);
+        pace.spend(bytes).await;
         sent.fetch_add(bytes as u64, Ordering::Relaxed);
+        piece
     });
     let options = PutOptions::new().content_type(kind_of(&path));
     ring.put_stream(&key, pieces, &options).await?;

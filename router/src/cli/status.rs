@@ -4,13 +4,14 @@ use super::{
     Ended,
     console::Console,
     fail::{Code, Fail},
+    settings::Origin,
     table,
 };
 use clap::Args;
 use minor_protocol::{RingArc, RingId, message::Hello};
 use sdht::{
     Ring,
-    verdict::{self, Own, State},
+    verdict::{self, Health, Own, State},
     walk::Walked,
 };
 use serde_json::{Value, json};
@@ -109,6 +110,16 @@ impl Seen {
         } else {
             console.print(table::text(&self.table()))?;
             console.print(&self.state.sentence)?;
+        }
+        let is_used_last = matches!(console.settings.ring.origin, Origin::Memory(_));
+        if is_used_last
+            && self
+                .state
+                .storages
+                .iter()
+                .all(|storage| matches!(storage.health, Health::Silent | Health::Replaced))
+        {
+            console.say("This is the ring used last; another one is named with --ring HOST:PORT.");
         }
         self.end()
     }

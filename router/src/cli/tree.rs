@@ -74,6 +74,13 @@ pub(super) fn failed(path: &Path, why: &io::Error) -> Fail {
     Fail::other(format!("{}: {why}", path.display()))
 }
 
+/// It ended before all of it had come over.
+pub(super) fn broke_off(why: Fail, files: u64) -> Fail {
+    let what = format!("{} ({files} files had come over before that)", why.what);
+    let next = why.next.or(Some("The same again does no harm.".into()));
+    Fail { code: why.code, what, next }
+}
+
 /// How far it has come.
 pub(super) fn so_far(files: u64, bytes: u64) -> impl fmt::Display {
     format!("{files} files, {}", BinaryBytes(bytes))

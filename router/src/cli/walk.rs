@@ -1,6 +1,11 @@
 //! `sdht walk`: round the ring, storage by storage.
 
-use super::{Ended, console::Console, table};
+use super::{
+    Ended,
+    console::Console,
+    fail::{Code, Fail},
+    table,
+};
 use clap::Args;
 use minor_protocol::{
     Key, Span,
@@ -30,6 +35,14 @@ impl Walk {
             Some(_) => ring.walk().await?,
             None => ring.survey().await?,
         };
+        if walked.hops.iter().all(|hop| hop.hello.is_none()) {
+            let addresses: Vec<&str> = walked.hops.iter().map(|hop| &*hop.address).collect();
+            let what =
+                format!("none of {} storages answers: {}", addresses.len(), addresses.join(", "));
+            return Err(Fail::new(Code::NoMajority, what).next(
+                "Start one of them again, or name a storage of another ring: --ring HOST:PORT.",
+            ));
+        }
         let keeps = |hello: &Hello| match &key {
             Some(key) => hello.kept.iter().any(|kept| kept.arc.span.holds(key.position())),
             None => false,

@@ -277,7 +277,9 @@ impl Down {
         }
         let (place, many) = (folder.dir.display().to_string(), folder.lab.storages.len());
         if self.destroy_data {
+            let gone: Vec<String> = folder.lab.storages.iter().map(Storage::address).collect();
             folder.destroy()?;
+            console.forget(&gone);
         }
         if console.json {
             let object = json!({ "dir": place, "stopped": many, "destroyed": self.destroy_data });

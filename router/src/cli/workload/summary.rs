@@ -80,6 +80,11 @@ impl Summary {
         self.by_kind.iter().map(Latencies::count).sum()
     }
 
+    /// As many as are under way at a time have failed, and none has been done: the others would fare no better.
+    pub(crate) fn is_hopeless(&self, tasks: usize) -> bool {
+        self.failed >= tasks.max(10) as u64 && self.operations() == 0
+    }
+
     fn kinds(&self) -> impl Iterator<Item = (&'static str, &Latencies)> {
         let kinds = Kind::ALL.iter().map(|kind| kind.name()).zip(&self.by_kind);
         kinds.filter(|(_, latencies)| latencies.count() > 0)
