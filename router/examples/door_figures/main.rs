@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! cargo build --release -p minor-storage -p sdht
-//! cargo run --release -p sdht --example door_figures -- [--rounds 5] [--times 20000]
+//! cargo run --release -p sdht --example door_figures -- [--rounds 5] [--times 20000] [--workers N]
 //! cargo run --release -p sdht --example door_figures -- --overload [--seconds 10]
 //! cargo run --release -p sdht --example door_figures -- --flat [MINUTES]
 //! cargo run --release -p sdht --example door_figures -- --idle [--keys 1000000] [--seconds 60]
@@ -142,9 +142,9 @@ fn median(figures: &mut [Figure]) -> Figure {
 }
 
 /// Library and door in turn, so many times.
-fn compare(dir: &Path, rounds: usize, times: usize) -> Result<(), Failed> {
+fn compare(dir: &Path, [rounds, times]: [usize; 2], flags: &[&str]) -> Result<(), Failed> {
     let (storages, ring) = ring_of(dir, 3, 3)?;
-    let door = Process::door(dir, &storages[0].address, &[])?;
+    let door = Process::door(dir, &storages[0].address, flags)?;
     let runtime = actix_rt::Runtime::new()?;
     let all = [Work::Set, Work::Get];
     let mut figures = all.map(|_| [vec![], vec![]]);
@@ -184,6 +184,9 @@ fn main() -> Result<(), Failed> {
     } else if at("--idle").is_some() {
         stands::when_nothing_is_asked(dir.path(), count("--keys", 1e6), seconds(60.0))
     } else {
-        compare(dir.path(), count("--rounds", 5.0), count("--times", 20_000.0))
+        // As many as the door takes by itself, unless it is said.
+        let workers = at("--workers").and_then(|at| words.get(at + 1));
+        let flags: Vec<&str> = workers.iter().flat_map(|count| ["--workers", count]).collect();
+        compare(dir.path(), [count("--rounds", 5.0), count("--times", 20_000.0)], &flags)
     }
 }

@@ -1,6 +1,12 @@
 //! Whether a door stands: when far more is asked than it can do, when much is asked for long, and when nothing is asked.
 
-use crate::{AT_ONCE, Failed, Figure, Line, Process, key, process::open_many_files, ring_of};
+use crate::{
+    AT_ONCE, Failed, Figure, key,
+    line::{Line, Reply},
+    process::{Process, open_many_files},
+    ring_of,
+};
+use sdht::Ring;
 use std::{
     cell::RefCell,
     path::Path,
@@ -9,6 +15,18 @@ use std::{
     time::{Duration, Instant},
 };
 use tokio::time::timeout;
+
+/// Sets so many keys.
+fn set_all(ring: &Ring, keys: usize) -> Result<(), Failed> {
+    let all: Vec<usize> = (0..keys).collect();
+    for some in all.chunks(10_000) {
+        let set = ring.set_many(some.iter().map(|n| (key(*n), "v".repeat(97))));
+        for ended in pollster::block_on(set) {
+            ended?;
+        }
+    }
+    Ok(())
+}
 
 /// Nobody waits longer for an answer.
 const NO_ANSWER: Duration = Duration::from_secs(30);
@@ -30,6 +48,17 @@ struct Answered {
     failed: Vec<String>,
 }
 
+impl Answered {
+    fn note(&mut self, heard: Result<Reply, Failed>, took: Duration) {
+        match heard {
+            Ok(reply) if reply.status < 300 => self.took.push(took),
+            Ok(reply) if reply.status == 503 && reply.come_back => self.told_to_come_back += 1,
+            Ok(reply) => self.failed.push(format!("{reply:?}")),
+            Err(why) => self.failed.push(why.to_string()),
+        }
+    }
+}
+
 /// So many connections, each of which gets and puts in turn and waits for nothing but its answers.
 async fn ask(address: &str, connections: usize, time: Duration) -> Result<Answered, Failed> {
     let all = Rc::new(RefCell::new(Answered::default()));
@@ -44,33 +73,18 @@ async fn ask(address: &str, connections: usize, time: Duration) -> Result<Answer
                 let asked = Instant::now();
                 let name = key(n % KEYS);
                 let asking = async {
-                    if n / connections % 2 == 0 {
+                    if (n / connections).is_multiple_of(2) {
                         line.put(&name, &[7; 100]).await
                     } else {
                         line.get(&name).await
                     }
                 };
                 let heard = timeout(NO_ANSWER, asking).await;
-                let mut all = all.borrow_mut();
-                match heard {
-                    // A key that was never put is answered too.
-                    Ok(Ok(reply)) if reply.status < 300 || reply.status == 404 => {
-                        all.took.push(asked.elapsed());
-                    }
-                    Ok(Ok(reply)) if reply.status == 503 && reply.come_back => {
-                        all.told_to_come_back += 1;
-                    }
-                    Ok(Ok(reply)) => all.failed.push(format!("{reply:?}")),
-                    Ok(Err(why)) => {
-                        all.failed.push(why.to_string());
-                        drop(all);
-                        line = Line::open(&address).await?;
-                    }
-                    Err(_) => {
-                        all.failed.push(format!("no answer in {NO_ANSWER:?}"));
-                        drop(all);
-                        line = Line::open(&address).await?;
-                    }
+                let heard = heard.unwrap_or_else(|_| Err("no answer".into()));
+                let is_lost = heard.is_err();
+                all.borrow_mut().note(heard, asked.elapsed());
+                if is_lost {
+                    line = Line::open(&address).await?;
                 }
             }
             Ok::<_, Failed>(())
@@ -83,10 +97,11 @@ async fn ask(address: &str, connections: usize, time: Duration) -> Result<Answer
     Ok(all.take())
 }
 
-/// Five times as much as is its peak, and more than it has connections for.
+/// As much as makes its peak, five times as much, and nearly as many connections as it takes; then as much as at first.
 pub(crate) fn when_too_much_is_asked(dir: &Path, time: Duration) -> Result<(), Failed> {
     open_many_files();
-    let (storages, _ring) = ring_of(dir, 3, 3)?;
+    let (storages, ring) = ring_of(dir, 3, 3)?;
+    set_all(&ring, KEYS)?;
     let door = Process::door(dir, &storages[0].address, &[])?;
     let runtime = actix_rt::Runtime::new()?;
     println!("gets and puts in turn, {time:?} each");
@@ -112,7 +127,8 @@ pub(crate) fn when_too_much_is_asked(dir: &Path, time: Duration) -> Result<(), F
 
 /// Small operations and a large object that comes and goes, and the memory of the door at every minute.
 pub(crate) fn for_long(dir: &Path, time: Duration) -> Result<(), Failed> {
-    let (storages, _ring) = ring_of(dir, 3, 3)?;
+    let (storages, ring) = ring_of(dir, 3, 3)?;
+    set_all(&ring, KEYS)?;
     let door = Process::door(dir, &storages[0].address, &[])?;
     println!("{FEW} connections get and put, one more puts and gets {OBJECT_MIB} MiB");
     let minute = Duration::from_secs(60).min(time);
@@ -164,15 +180,7 @@ async fn come_and_go(address: &str, time: Duration) -> Result<usize, Failed> {
 pub(crate) fn when_nothing_is_asked(dir: &Path, keys: usize, time: Duration) -> Result<(), Failed> {
     let (storages, ring) = ring_of(dir, STORAGES, 1)?;
     let begun = Instant::now();
-    pollster::block_on(async {
-        let all: Vec<usize> = (0..keys).collect();
-        for some in all.chunks(10_000) {
-            for ended in ring.set_many(some.iter().map(|n| (key(*n), "v".repeat(97)))).await {
-                ended?;
-            }
-        }
-        Ok::<_, Failed>(())
-    })?;
+    set_all(&ring, keys)?;
     println!("{STORAGES} storages, {keys} keys, set in {:.0} s", begun.elapsed().as_secs_f64());
     drop(ring);
     let door = Process::door(dir, &storages[0].address, &[])?;

@@ -147,7 +147,8 @@ pub(super) async fn put(door: &Door, call: &HttpRequest, name: &str, body: Paylo
     put::check(&key, &options.content_type)?;
     let done = if is_long {
         held.more(PASSING_BYTES)?;
-        pass(door, &key, begin, pieces, &options).await?
+        // Boxed, or every small one would carry room for it.
+        Box::pin(pass(door, &key, begin, pieces, &options)).await?
     } else {
         set(door, &key, begin, &options).await?
     };
