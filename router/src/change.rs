@@ -100,6 +100,11 @@ impl Prepare {
         self.newest().map(|shown| shown.ballot)
     }
 
+    /// The header of the newest record that was shown.
+    pub fn newest_header(&self) -> Option<&Header> {
+        self.newest().map(|shown| shown.content.header())
+    }
+
     /// What a majority's promises mean for the change. `now_ms` matters for expiry alone.
     pub fn decide(&self, change: &Change, now_ms: u64) -> Decision {
         assert_eq!(self.tally.verdict(), Verdict::Reached, "decided without a majority");

@@ -125,6 +125,7 @@
 //! and come back; they are not believed to lie.
 
 pub mod asking;
+mod before;
 pub mod blocking;
 pub mod change;
 pub mod counters;

@@ -4,8 +4,10 @@
 //! key, a refusal, silence, several copies, it goes the long way of [`crate::register`], with all that is known of it.
 
 use crate::{
+    before::Before,
     change::Change,
     error::{NotChanged, NotRead},
+    object::Manifest,
     register::{Changed, Ended, changed},
     router::Router,
     transport::{Inbox, Transport, lines::Heard},
@@ -69,35 +71,44 @@ impl<T: Transport> Router<T> {
 
     async fn change_some(&self, wishes: &[(Key, Operation)]) -> Vec<Result<Changed, NotChanged>> {
         let mut inbox = Inbox::default();
-        let mut ids: BTreeMap<usize, Ballot> = BTreeMap::new();
+        let mut sent: BTreeMap<usize, Ballot> = BTreeMap::new();
         for (n, (key, operation)) in wishes.iter().enumerate() {
             if let Some(arc) = self.arc_of_one(key) {
                 let (ballot, now_ms, operation) =
                     (self.ballot(arc.epoch), self.now_ms(), operation.clone());
                 let change =
                     Request::Change { key: key.clone(), ballot, id: ballot, now_ms, operation };
-                ids.insert(n, ballot);
+                sent.insert(n, ballot);
                 self.core.lines.say_into(&inbox, n, arc.first(), change);
             }
         }
         let mut ended: Vec<Option<_>> = wishes.iter().map(|_| None).collect();
+        let mut gone: Vec<(&Key, Manifest)> = vec![];
         // What was not told done may be done all the same: it goes on under its id.
         while let Some((n, heard)) = inbox.next().await {
             match heard {
-                Ok(Ok(Reply::Changed { outcome, shown, .. })) => {
+                Ok(Ok(Reply::Changed { outcome, shown, before, object })) => {
+                    let ((key, operation), id) = (&wishes[n], sent.get(&n).copied());
+                    let before = Before::told(before, object, id, operation);
                     let seen = Ended::from_shown(outcome, shown);
-                    ended[n] =
-                        Some(changed(&wishes[n].0, ids.get(&n).copied(), seen, self.now_ms()));
+                    let changed = changed(key, id, seen, before, self.now_ms());
+                    ended[n] = Some(changed.map(|(changed, object)| {
+                        gone.extend(object.map(|object| (key, object)));
+                        changed
+                    }));
                 }
-                refused if is_untouched(&refused) => drop(ids.remove(&n)),
+                refused if is_untouched(&refused) => drop(sent.remove(&n)),
                 _ => {}
             }
+        }
+        for (key, object) in gone {
+            self.remove_pieces(key, &object).await;
         }
         let rest = wishes.iter().enumerate().filter(|(n, _)| ended[*n].is_none());
         let rest: Vec<(usize, &(Key, Operation))> = rest.collect();
         let change = |(n, (key, operation)): (usize, &(Key, Operation))| {
             let (key, operation) = (key.clone(), operation.clone());
-            let first = ids.get(&n).map(|id| Change {
+            let first = sent.get(&n).map(|id| Change {
                 operation: operation.clone(),
                 id: *id,
                 may_be_applied: true,

@@ -13,9 +13,9 @@
 //! Sixteen, because a storage's disk is read and written by pages of up to sixteen records: pieces that lived apart would each
 //! have their page fetched for the sake of one. So a MiB of an object is in one place, and a long one all over the ring.
 //!
-//! **Putting** writes the pieces first, then the header by an ordinary change, then deletes the pieces of what was there (as does
-//! whoever puts a small value in an object's place, or deletes it). So
-//! a put is done, or not, at the one moment the header changes, and conditions hold of an object as of any other value. An
+//! **Putting** writes the pieces first, then the header by an ordinary change, then deletes the pieces of what was there, as does
+//! whoever puts a small value in an object's place, or deletes it: a change tells what it took the place of ([`before`](crate::before)).
+//! So a put is done, or not, at the one moment the header changes, and conditions hold of an object as of any other value. An
 //! upload that breaks off leaves what was there whole; its pieces are *orphans*, which no header names.
 //!
 //! **A piece's name is never given twice**: the upload is a ballot that nobody else draws. Nobody can have written there
@@ -38,6 +38,8 @@ pub(crate) mod put;
 #[cfg(test)]
 mod tests;
 
+/// The content type of headers. Users' own values never have it.
+pub(crate) use minor_protocol::record::OBJECT;
 use minor_protocol::{
     Ballot, Content, Expect, Key, Operation, State, Wish,
     limits::{KEY_BYTES, VALUE_BYTES},
@@ -52,8 +54,6 @@ use std::{
 
 /// How old an unnamed piece must be before it is taken for an orphan.
 pub const ORPHAN_AGE: Duration = Duration::from_hours(24);
-/// The content type of headers. Users' own values never have it.
-pub(crate) const OBJECT: &str = "application/vnd.sdht.object+cbor";
 /// Bytes of every piece but the last.
 pub(crate) const PIECE_BYTES: usize = VALUE_BYTES;
 /// Pieces that live together; a hexadecimal digit tells them apart.
@@ -96,9 +96,13 @@ struct Part {
 impl Manifest {
     /// The manifest that a value's state holds: none if the value is no object, an error if it should be one.
     pub(crate) fn of(state: &State) -> Option<Result<Self, String>> {
-        let content = state.header.content.as_ref()?;
-        (content.content_type == OBJECT).then(|| {
-            let read: Self = ciborium::from_reader(&state.value[..]).map_err(|e| e.to_string())?;
+        Self::in_value(&state.header.content.as_ref()?.content_type, &state.value)
+    }
+
+    /// The same of a value that is said to be of this type.
+    pub(crate) fn in_value(content_type: &str, value: &[u8]) -> Option<Result<Self, String>> {
+        (content_type == OBJECT).then(|| {
+            let read: Self = ciborium::from_reader(value).map_err(|e| e.to_string())?;
             let fits = (1..=PIECE_BYTES as u64).contains(&read.piece_bytes)
                 && u32::try_from(read.bytes.div_ceil(read.piece_bytes)).is_ok();
             if fits { Ok(read) } else { Err("its numbers cannot be".into()) }
@@ -106,10 +110,17 @@ impl Manifest {
     }
 
     /// The wish to put it under a key.
-    fn wish(&self, expires_ms: Option<u64>) -> Wish {
+    pub(crate) fn wish(&self, expires_ms: Option<u64>) -> Wish {
         let mut value = vec![];
         ciborium::into_writer(self, &mut value).expect("a manifest has a CBOR form");
         Wish::Set { content_type: OBJECT.into(), expires_ms, value }
+    }
+
+    /// One for tests.
+    #[cfg(test)]
+    pub(crate) fn example() -> Self {
+        let upload = Ballot { epoch: 0, clock: minor_protocol::Moment(1), router: 1, seq: 0 };
+        Self { content_type: "a/b".into(), bytes: 9, piece_bytes: 4, crc: 7, upload }
     }
 
     pub(crate) fn pieces(&self) -> u32 {

@@ -4,6 +4,7 @@
 //! starts afresh from what was learned, with the same operation id; and no operation is tried for longer than its patience.
 
 use crate::{
+    before::Before,
     change::{Accept, Change, Decision, Prepare, arc_for_accept},
     error::{NotChanged, NotRead, Trouble},
     get::{Get, Seen},
@@ -22,12 +23,22 @@ use minor_protocol::{
 /// What became of a change.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Changed {
-    /// It is done, and this is the stamp it left.
-    Done(Stamp),
+    /// It is done.
+    Done(Done),
     /// There was nothing to do.
     Kept,
     /// The expectation is not met; this is the stamp of the value that is there, if any.
     NotMet(Option<Stamp>),
+}
+
+/// What a change that is done has left and found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Done {
+    /// The stamp it left.
+    pub stamp: Stamp,
+    /// The stamp of the value that was there; none if there was none. None too where a storage that keeps the key alone did
+    /// the change and its answer was lost: asked again, it remembers that it did it, and not what it found.
+    pub before: Option<Stamp>,
 }
 
 /// How a reading or a round of one epoch went.
@@ -165,11 +176,12 @@ impl<T: Transport> Router<T> {
             match tried {
                 Ok(Ended::NeedValue) => show = Show::Whole,
                 Ok(seen) => {
-                    let ended = changed(key, change.map(|c| c.id), seen, self.now_ms())?;
-                    if let (Changed::Done(_), Some(old)) = (&ended, tries.replaced.take()) {
+                    let id = change.map(|change| change.id);
+                    let (ended, gone) = changed(key, id, seen, tries.before, self.now_ms())?;
+                    if let Some(gone) = gone {
                         drop(turn);
                         // Boxed, as it seldom happens, and is made of changes itself.
-                        Box::pin(self.remove_pieces(key, old.upload, old.pieces())).await;
+                        Box::pin(self.remove_pieces(key, &gone)).await;
                     }
                     return Ok(ended);
                 }
@@ -249,8 +261,10 @@ impl<T: Transport> Router<T> {
                     // What is replaced has pieces, and its value names them.
                     return Ok(Ended::NeedValue);
                 }
-                if let Some(old) = replaced(&round, &state, change.id) {
-                    tries.replaced = Some(old);
+                if outcome == Outcome::Done
+                    && let Some(before) = Before::shown_by(&round, change, self.now_ms())
+                {
+                    tries.before = before;
                 }
                 let (epoch_now, arc_now) = self.epoch_for_accept(key, arc);
                 let ballot = Ballot { epoch: epoch_now, ..ballot };
@@ -324,7 +338,10 @@ impl<T: Transport> Router<T> {
         let mut count = Count::of(arc);
         count.hear(self, member.storage, &heard);
         match heard {
-            Ok(Ok(Reply::Changed { outcome, shown, .. })) => Ok(Ended::from_shown(outcome, shown)),
+            Ok(Ok(Reply::Changed { outcome, shown, before, object })) => {
+                tries.before = Before::told(before, object, Some(change.id), &change.operation);
+                Ok(Ended::from_shown(outcome, shown))
+            }
             heard => {
                 change.may_be_applied |= !is_untouched(&heard);
                 Err(count.again(tries))
@@ -353,32 +370,30 @@ impl Ended {
     }
 }
 
-/// What the change with this id has become, for whoever asked for it.
+/// What the change with this id has become, for whoever asked for it; and the object whose pieces are to go now.
 pub(crate) fn changed(
     key: &Key,
     id: Option<Ballot>,
     ended: Ended,
+    before: Before,
     now_ms: u64,
-) -> Result<Changed, NotChanged> {
+) -> Result<(Changed, Option<Manifest>), NotChanged> {
     let Ended::Seen(outcome, header, _) = ended else {
         unreachable!("a change that needs the value has not ended");
     };
-    match outcome {
-        Outcome::Done => Ok(Changed::Done(done_stamp(id, &header))),
-        Outcome::Kept => Ok(Changed::Kept),
-        Outcome::NotMet => Ok(Changed::NotMet(header.stamp().filter(|_| header.is_alive(now_ms)))),
-        Outcome::Unknown => Err(NotChanged::Unknown { key: key.clone(), why: Trouble::Forgotten }),
-    }
-}
-
-/// The large object that a change puts another state in the place of, if there is one whose pieces nothing names after that.
-fn replaced(round: &Prepare, next: &State, id: Ballot) -> Option<Manifest> {
-    // Where the change was done by an earlier round, what is found is its own.
-    let found = round.newest_state().filter(|found| !found.header.remembers(id))?;
-    let old = Manifest::of(&found)?.ok()?;
-    let stays = |next: Manifest| next.upload == old.upload;
-    let is_kept = Manifest::of(next).is_some_and(|next| next.is_ok_and(stays));
-    (!is_kept).then_some(old)
+    Ok(match outcome {
+        Outcome::Done => {
+            let done = Done { stamp: done_stamp(id, &header), before: before.stamp };
+            (Changed::Done(done), before.object(&header))
+        }
+        Outcome::Kept => (Changed::Kept, None),
+        Outcome::NotMet => {
+            (Changed::NotMet(header.stamp().filter(|_| header.is_alive(now_ms))), None)
+        }
+        Outcome::Unknown => {
+            return Err(NotChanged::Unknown { key: key.clone(), why: Trouble::Forgotten });
+        }
+    })
 }
 
 /// That a change was given up: if a storage may have taken it, nobody knows what becomes of it.

@@ -1,9 +1,9 @@
 //! One try after another: what the answers to the last one say about the next, and when it is enough.
 
 use crate::{
+    before::Before,
     counters::Reason,
     error::Trouble,
-    object::Manifest,
     router::Router,
     transport::{Silence, Transport, lines::Heard},
 };
@@ -92,14 +92,14 @@ pub(crate) struct Tries {
     begun: Instant,
     limit: Duration,
     tried: u32,
-    /// The large object that the change takes the place of, as the last round found it.
-    pub(crate) replaced: Option<Manifest>,
+    /// What the change takes the place of, as the last round found it.
+    pub(crate) before: Before,
 }
 
 impl Tries {
     pub(crate) fn new(limit_ms: u64) -> Self {
         let limit = Duration::from_millis(limit_ms);
-        Self { begun: Instant::now(), limit, tried: 0, replaced: None }
+        Self { begun: Instant::now(), limit, tried: 0, before: Before::default() }
     }
 
     fn over(&self) -> bool {

@@ -3,6 +3,7 @@
 use crate::{
     command::{Home, Told, interrupt},
     http::{Call, Connection, Reply},
+    process::peak_bytes,
 };
 use std::{
     io::{BufRead, BufReader, Read},
@@ -44,6 +45,11 @@ impl Door {
     /// Where it is.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// The most memory it ever held, in bytes.
+    pub fn peak_bytes(&self) -> u64 {
+        peak_bytes(self.child.as_ref().expect("it is open").id())
     }
 
     /// One of its places, as others are told of it.

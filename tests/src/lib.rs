@@ -15,6 +15,7 @@
 //! MALFORMED=1000000 cargo test --release -p sdht-tests --test storage_fuzz -- --nocapture
 //! SEEDS=1000 cargo test --release -p sdht-tests --lib history
 //! BIG_MIB=2048 cargo test --release -p sdht-tests --test objects big -- --nocapture
+//! PIPE_MIB=2048 cargo test --release -p sdht-tests --test door_objects pipe -- --nocapture
 //! ```
 //!
 //! A test that cannot run here says so and passes: see [`skip`] and [`skip_but_in_ci`].

@@ -168,6 +168,16 @@ impl Process {
         self.try_call(call).unwrap_or_else(|error| panic!("{call:?}: {error}\n{}", self.said()))
     }
 
+    /// The names of all pieces of large objects that it holds alive.
+    pub fn pieces(&self) -> Vec<String> {
+        let reply = self.call(&Call::get("/v1/kv?prefix=%00&limit=100000"));
+        let text = reply.text();
+        let told = text.lines().map(|line| -> serde_json::Value {
+            serde_json::from_str(line).expect("a listing is lines of JSON")
+        });
+        told.map(|line| line["key"].as_str().expect("a line has a key").to_owned()).collect()
+    }
+
     /// One request on a connection of its own, if it is answered.
     pub fn try_call(&self, call: &Call) -> io::Result<Reply> {
         self.try_connect()?.call(call)
@@ -318,4 +328,12 @@ pub fn open_many_files() -> u64 {
     let limit = getrlimit(Resource::Nofile);
     let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
     getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX)
+}
+
+/// The most memory that a process ever held, in bytes.
+pub fn peak_bytes(process: u32) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{process}/status")).expect("it lives");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("Linux tells it");
+    let kib = line.split_whitespace().next().expect("a number and its unit");
+    kib.parse::<u64>().expect("a number") << 10
 }

@@ -22,7 +22,7 @@ use sdht_tests::{
 };
 use std::{
     collections::BTreeSet,
-    env, fs,
+    env,
     io::{self, Read},
     process::{Command, Stdio},
     thread,
@@ -59,15 +59,7 @@ fn read(ring: &Ring, key: &str) -> Vec<u8> {
 
 /// The names of all pieces that any storage holds alive.
 fn pieces(storages: &Storages) -> BTreeSet<String> {
-    let listed = |storage: &Process| {
-        let reply = storage.call(&Call::get("/v1/kv?prefix=%00&limit=100000"));
-        let lines: Vec<String> = reply.text().lines().map(str::to_owned).collect();
-        lines.into_iter().map(|line| {
-            let line: serde_json::Value = serde_json::from_str(&line).unwrap();
-            line["key"].as_str().unwrap().to_owned()
-        })
-    };
-    storages.iter().flat_map(|(_, storage)| listed(storage)).collect()
+    storages.iter().flat_map(|(_, storage)| storage.pieces()).collect()
 }
 
 fn options() -> PutOptions {
@@ -412,9 +404,7 @@ impl Read for Draws {
 
 /// The most memory this process ever held, in bytes.
 fn peak_bytes() -> u64 {
-    let status = fs::read_to_string("/proc/self/status").unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
-    line.split_whitespace().next().unwrap().parse::<u64>().unwrap() << 10
+    process::peak_bytes(std::process::id())
 }
 
 #[test]

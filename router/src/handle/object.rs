@@ -131,7 +131,7 @@ impl Ring {
     }
 
     /// Deletes the pieces of large objects that belong to none: those of uploads that broke off more than `age` ago, and
-    /// those of objects that were replaced by a small value. Says how many there were.
+    /// those of objects whose deletion or replacement broke off. Says how many there were.
     ///
     /// `age` is to be [`ORPHAN_AGE`](crate::object::ORPHAN_AGE), or less where nobody is putting anything: younger pieces may
     /// be those of an upload under way.
@@ -148,7 +148,8 @@ impl Ring {
         let (tell, outcome) = oneshot::channel();
         let (name, options) = (key.clone(), options.clone());
         let begun = self.begin(move |router| async move {
-            drop(tell.send(router.put(&name, source, &options).await));
+            let put = router.put(&name, source, &options).await;
+            drop(tell.send(put.map(|done| done.stamp)));
         });
         // If the router has ended, so have the channels.
         let _ = begun;

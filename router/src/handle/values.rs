@@ -103,10 +103,6 @@ impl Ring {
     }
 
     /// Sets bytes as they are under these options.
-    ///
-    /// In a ring of one copy, what the key holds is not looked at before: if that is a large object and these bytes are few,
-    /// its pieces are left to [`sweep_orphans`](Self::sweep_orphans). [`put_stream`](Self::put_stream) and
-    /// [`delete`](Self::delete) do look.
     pub async fn put_with(
         &self,
         key: &str,
@@ -215,7 +211,7 @@ where
 /// The stamp a change that always leaves one has left.
 pub(super) fn stamp(key: Key, changed: Changed) -> Result<Stamp, NotSet> {
     match changed {
-        Changed::Done(stamp) => Ok(stamp),
+        Changed::Done(done) => Ok(done.stamp),
         Changed::NotMet(found) => Err(NotSet::NotMet { key, found }),
         Changed::Kept => unreachable!("a value that is set is never kept as it was"),
     }

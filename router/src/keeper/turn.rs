@@ -202,7 +202,7 @@ async fn say<T: Transport>(
     let content_type = "application/json".into();
     let wish = Wish::Set { content_type, expires_ms: None, value };
     match router.change(&record(), Operation { expect, wish }).await {
-        Ok(Changed::Done(stamp)) => Ok(Some(stamp)),
+        Ok(Changed::Done(done)) => Ok(Some(done.stamp)),
         Ok(_) => Ok(None),
         Err(why) => Err(why.to_string()),
     }

@@ -1,4 +1,4 @@
-//! Putting an object: pieces first, then the header, then the old pieces go.
+//! Putting an object: pieces first, then the header; the change of the header sees to it that the old pieces go.
 //!
 //! A piece is accepted without a prepare. What a prepare is for, to find what lower ballots may have had chosen, is known
 //! beforehand: nobody else ever sets a value under that name. (Somebody may have renewed or deleted its absence; to overwrite
@@ -15,15 +15,15 @@ use super::{
 use crate::{
     error::{NotChanged, NotSet, Trouble},
     put_options::PutOptions,
-    register::Changed,
+    register::{Changed, Done},
     router::Router,
     tally::{Tally, Verdict},
     transport::Transport,
 };
 use futures_util::{StreamExt, TryStreamExt, stream};
 use minor_protocol::{
-    Ballot, Content, Expect, Key, Operation, Reply, Request, RingArc, Stamp, State, StorageId,
-    Wish, limits, message::Proposed, record::Header,
+    Ballot, Content, Expect, Key, Operation, Reply, Request, RingArc, State, StorageId, Wish,
+    limits, message::Proposed, record::Header,
 };
 use std::collections::BTreeSet;
 use tokio::{
@@ -49,21 +49,22 @@ impl<T: Transport> Router<T> {
         key: &Key,
         mut source: mpsc::Receiver<Fed>,
         options: &PutOptions,
-    ) -> Result<Stamp, NotSet> {
-        let not_done = |why| NotSet::NotDone { key: key.clone(), why };
-        // It tells whether the condition holds, before a long object is sent for nothing.
-        let found = self.get(key).await.map_err(|not_read| not_done(not_read.why))?;
-        let header = found.as_ref().map(|state| state.header.clone()).unwrap_or_default();
-        if !options.expect.is_met(&header, self.now_ms()) {
-            return Err(NotSet::NotMet { key: key.clone(), found: header.stamp() });
+    ) -> Result<Done, NotSet> {
+        if options.expect != Expect::Anything {
+            // A long object is not sent for nothing.
+            let not_done = |why| NotSet::NotDone { key: key.clone(), why };
+            let found = self.get(key).await.map_err(|not_read| not_done(not_read.why))?;
+            let header = found.map(|state| state.header).unwrap_or_default();
+            if !options.expect.is_met(&header, self.now_ms()) {
+                return Err(NotSet::NotMet { key: key.clone(), found: header.stamp() });
+            }
         }
-        let old = self.left_by_one(key, found.as_ref());
         let first = next(key, &mut source).await?;
         let second = match first {
             Some(_) => next(key, &mut source).await?,
             None => None,
         };
-        let ended = match (first, second) {
+        match (first, second) {
             (Some(first), Some(second)) => {
                 self.put_object(key, [first, second], source, options).await
             }
@@ -73,43 +74,24 @@ impl<T: Transport> Router<T> {
                     expires_ms: options.expires_ms(self.now_ms()),
                     value: only.unwrap_or_default(),
                 };
-                self.put_header(key, wish, options.expect).await
+                self.set(key, options.expect, wish).await
             }
-        };
-        if let (Ok(_), Some(old)) = (&ended, old) {
-            self.remove_pieces(key, old.upload, old.pieces()).await;
         }
-        ended
     }
 
     /// Deletes a key, if it is as expected, and the pieces of an object that was there. Says whether there was anything.
     pub(crate) async fn delete(&self, key: &Key, expect: Expect) -> Result<bool, NotSet> {
-        let not_done = |why| NotSet::NotDone { key: key.clone(), why };
-        // A round of several shows what is there; one storage alone changes in one step, and says nothing of it.
-        let found = match self.arc_in_memory(key).filter(|arc| arc.members.len() > 1) {
-            Some(_) => None,
-            None => self.get(key).await.map_err(|not_read| not_done(not_read.why))?,
-        };
         match self.change(key, Operation { expect, wish: Wish::Delete }).await? {
-            Changed::Done(_) => {}
-            Changed::Kept => return Ok(false),
-            Changed::NotMet(found) => return Err(NotSet::NotMet { key: key.clone(), found }),
+            Changed::Done(_) => Ok(true),
+            Changed::Kept => Ok(false),
+            Changed::NotMet(found) => Err(NotSet::NotMet { key: key.clone(), found }),
         }
-        if let Some(old) = self.left_by_one(key, found.as_ref()) {
-            self.remove_pieces(key, old.upload, old.pieces()).await;
-        }
-        Ok(true)
     }
 
-    /// The object that was there, where one storage alone keeps the key: then the change itself does not see it.
-    fn left_by_one(&self, key: &Key, found: Option<&State>) -> Option<Manifest> {
-        let is_alone = self.arc_in_memory(key).is_none_or(|arc| arc.members.len() == 1);
-        found.filter(|_| is_alone).and_then(Manifest::of).and_then(Result::ok)
-    }
-
-    async fn put_header(&self, key: &Key, wish: Wish, expect: Expect) -> Result<Stamp, NotSet> {
+    /// Sets a key to what fits into a record, and deletes the pieces of an object that was there.
+    pub(crate) async fn set(&self, key: &Key, expect: Expect, wish: Wish) -> Result<Done, NotSet> {
         match self.change(key, Operation { expect, wish }).await? {
-            Changed::Done(stamp) => Ok(stamp),
+            Changed::Done(done) => Ok(done),
             Changed::NotMet(found) => Err(NotSet::NotMet { key: key.clone(), found }),
             Changed::Kept => unreachable!("a value that is set is never kept as it was"),
         }
@@ -121,7 +103,7 @@ impl<T: Transport> Router<T> {
         begin: [Vec<u8>; 2],
         source: mpsc::Receiver<Fed>,
         options: &PutOptions,
-    ) -> Result<Stamp, NotSet> {
+    ) -> Result<Done, NotSet> {
         let upload = self.ballot(0);
         let (mut pieces, mut bytes, mut crc) = (0, 0, crc32fast::Hasher::new());
         let written = self.put_pieces(key, upload, begin, source, |value| {
@@ -136,12 +118,12 @@ impl<T: Transport> Router<T> {
                 let (piece_bytes, crc) = (PIECE_BYTES as u64, crc.finalize());
                 let manifest = Manifest { content_type, bytes, piece_bytes, crc, upload };
                 let wish = manifest.wish(options.expires_ms(self.now_ms()));
-                self.put_header(key, wish, options.expect).await
+                self.set(key, options.expect, wish).await
             }
         };
         // If nobody can tell whether the header was written, the pieces stay: as the object's, or as orphans.
         if ended.as_ref().is_err_and(NotSet::changed_nothing) {
-            self.remove_pieces(key, upload, pieces).await;
+            self.remove_all(key, upload, pieces).await;
         }
         ended
     }
@@ -249,8 +231,12 @@ impl<T: Transport> Router<T> {
         vote.verdict() == Verdict::Reached
     }
 
-    /// Deletes the pieces of an upload that no header names any more. What cannot be deleted is left to the sweep.
-    pub(crate) async fn remove_pieces(&self, key: &Key, upload: Ballot, pieces: u32) {
+    /// Deletes the pieces of an object that no header names any more. What cannot be deleted is left to the sweep.
+    pub(crate) async fn remove_pieces(&self, key: &Key, object: &Manifest) {
+        self.remove_all(key, object.upload, object.pieces()).await;
+    }
+
+    async fn remove_all(&self, key: &Key, upload: Ballot, pieces: u32) {
         let delete = |number| async move {
             let delete = Operation { expect: Expect::Anything, wish: Wish::Delete };
             self.change(&piece(key, upload, number), delete).await.map(drop)

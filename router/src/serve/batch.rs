@@ -163,10 +163,9 @@ async fn operate(door: &Door, wanted: Wanted) -> Result<(Told, Vec<u8>), Problem
             let mut options = PutOptions::new().content_type(wanted.content_type).expect(expect);
             options.time_to_live = wanted.ttl.map(Duration::from_secs);
             crate::object::put::check(&key, &options.content_type)?;
-            let (stamp, was_there) = kv::set(door, &key, value, &options).await?;
-            let is_new = expect == Expect::Absent || expect == Expect::Anything && !was_there;
-            let told = status(if is_new { StatusCode::CREATED } else { StatusCode::NO_CONTENT });
-            Ok((Told { stamp: Some(stamp.0.to_string()), ..told }, vec![]))
+            let done = kv::set(door, &key, value, &options).await?;
+            let told = status(kv::status_of(&done, expect));
+            Ok((Told { stamp: Some(done.stamp.0.to_string()), ..told }, vec![]))
         }
         Doing::Delete => match door.router.delete(&key, expect).await? {
             true => Ok((status(StatusCode::NO_CONTENT), vec![])),

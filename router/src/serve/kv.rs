@@ -5,14 +5,13 @@
 
 use super::{Answered, Door, range};
 use crate::{
-    error::NotSet,
     object::{
         Cutter, Manifest, PIECE_BYTES,
         get::{Opening, Taker},
         put::{self, Fed},
     },
     put_options::PutOptions,
-    register::Changed,
+    register::Done,
 };
 use actix_web::{
     HttpRequest, HttpResponse,
@@ -29,7 +28,7 @@ use minor_manners::{
     Problem, body, conditions,
     value::{self, Told, content_type, key_of, tagged, ttl_s},
 };
-use minor_protocol::{Ballot, Content, Expect, Key, Operation, Stamp, State, Wish, limits};
+use minor_protocol::{Ballot, Content, Expect, Key, Stamp, State, Wish, limits};
 use std::{io, ops::Bound, time::Duration};
 use tokio::sync::{mpsc, oneshot};
 
@@ -146,52 +145,36 @@ pub(super) async fn put(door: &Door, call: &HttpRequest, name: &str, body: Paylo
     let mut options = PutOptions::new().content_type(content_type).expect(expect);
     options.time_to_live = ttl_s.map(Duration::from_secs);
     put::check(&key, &options.content_type)?;
-    let (stamp, was_there) = if is_long {
+    let done = if is_long {
         held.more(PASSING_BYTES)?;
-        let was_there = door.router.get(&key).await?.is_some();
-        (pass(door, &key, begin, pieces, &options).await?, was_there)
+        // Boxed, or every small one would carry room for it.
+        Box::pin(pass(door, &key, begin, pieces, &options)).await?
     } else {
         set(door, &key, begin, &options).await?
     };
-    let was_there = match expect {
-        Expect::Absent => false,
-        Expect::Anything => was_there,
-        _ => true,
-    };
-    let status = if was_there { StatusCode::NO_CONTENT } else { StatusCode::CREATED };
-    Ok(tagged(status, stamp))
+    Ok(tagged(status_of(&done, expect), done.stamp))
 }
 
-/// Sets a value that fits into a record. Says whether there was one before, as far as that was looked at.
+/// Whether a value is new, as a status tells it.
+pub(super) fn status_of(done: &Done, expect: Expect) -> StatusCode {
+    let was_there = match expect {
+        Expect::Absent => false,
+        Expect::Anything => done.before.is_some(),
+        Expect::Present | Expect::Stamp(_) => true,
+    };
+    if was_there { StatusCode::NO_CONTENT } else { StatusCode::CREATED }
+}
+
+/// Sets a value that fits into a record.
 pub(super) async fn set(
     door: &Door,
     key: &Key,
     value: Vec<u8>,
     options: &PutOptions,
-) -> Result<(Stamp, bool), Problem> {
-    // What is expected to be absent has no pieces that must go with it.
-    let found = match options.expect {
-        Expect::Absent => None,
-        _ => door.router.get(key).await?,
-    };
-    if found.as_ref().and_then(Manifest::of).is_some() {
-        let (feed, source) = mpsc::channel(AHEAD);
-        let ends = async {
-            if !value.is_empty() {
-                let _ = feed.send(Fed::Piece(value)).await;
-            }
-            let _ = feed.send(Fed::End).await;
-        };
-        let ((), stamp) = join(ends, door.router.put(key, source, options)).await;
-        return Ok((stamp?, true));
-    }
+) -> Result<Done, Problem> {
     let content_type = options.content_type.clone();
     let wish = Wish::Set { content_type, expires_ms: options.expires_ms(now_ms(door)), value };
-    match door.router.change(key, Operation { expect: options.expect, wish }).await? {
-        Changed::Done(stamp) => Ok((stamp, found.is_some())),
-        Changed::NotMet(found) => Err(NotSet::NotMet { key: key.clone(), found }.into()),
-        Changed::Kept => unreachable!("a value that is set is never kept as it was"),
-    }
+    Ok(door.router.set(key, options.expect, wish).await?)
 }
 
 /// Passes a long value on to the ring as it comes.
@@ -201,7 +184,7 @@ async fn pass(
     begin: Vec<u8>,
     mut pieces: body::Pieces,
     options: &PutOptions,
-) -> Result<Stamp, Problem> {
+) -> Result<Done, Problem> {
     let (feed, source) = mpsc::channel(AHEAD);
     let feeding = async move {
         let (mut cutter, mut next) = (Cutter::default(), Bytes::from(begin));

@@ -361,7 +361,8 @@ pub enum Reply {
     /// To [`Request::Accept`].
     #[serde(rename = "a")]
     Accepted,
-    /// To [`Request::Change`]: the outcome, what the key holds now (bytes only for identity), and its stamp before.
+    /// To [`Request::Change`]: the outcome, what the key holds now (bytes only for identity), its stamp before, and what was
+    /// there, if the change took the place of an [object](crate::record::OBJECT).
     #[serde(rename = "c")]
     Changed {
         #[serde(rename = "o")]
@@ -370,6 +371,8 @@ pub enum Reply {
         shown: Option<Shown>,
         #[serde(rename = "s", default, skip_serializing_if = "Option::is_none")]
         before: Option<Stamp>,
+        #[serde(rename = "w", default, skip_serializing_if = "Option::is_none")]
+        object: Option<State>,
     },
     /// To [`Request::Read`].
     #[serde(rename = "r")]

@@ -31,6 +31,10 @@ impl Stamp {
     }
 }
 
+/// The content type of values that name other records: the header of a large object and its pieces. Routers alone write them; a
+/// storage shows the one that a change takes the place of, so that those records can go too.
+pub const OBJECT: &str = "application/vnd.sdht.object+cbor";
+
 /// What is known of a value beside its bytes.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Content {
@@ -86,6 +90,11 @@ impl Header {
     /// Whether users see a value at this time: there is one and it has not expired.
     pub fn is_alive(&self, now_ms: u64) -> bool {
         self.content.as_ref().is_some_and(|c| c.expires_ms.is_none_or(|end| now_ms < end))
+    }
+
+    /// Whether the value names other records.
+    pub fn is_object(&self) -> bool {
+        self.content.as_ref().is_some_and(|content| content.content_type == OBJECT)
     }
 
     /// Whether this operation was applied already.

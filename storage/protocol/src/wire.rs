@@ -167,7 +167,12 @@ mod tests {
             Ok(Reply::Hello(Box::new(hello))),
             Ok(Reply::Promised { shown: Some(head.clone()), swept: ballot }),
             Ok(Reply::Accepted),
-            Ok(Reply::Changed { outcome, shown: Some(head), before: Some(Stamp(ballot)) }),
+            Ok(Reply::Changed {
+                outcome,
+                shown: Some(head),
+                before: Some(Stamp(ballot)),
+                object: Some(state()),
+            }),
             Ok(Reply::Found { shown: Some(whole) }),
             Ok(Reply::Found { shown: None }),
             Ok(Reply::Copied),

@@ -86,7 +86,7 @@ async fn change(
     now_ms: u64,
 ) -> Result<Made, Problem> {
     let reply = face.storage.change_alone(key, operation, now_ms).settled().await??;
-    let Reply::Changed { outcome, shown, before } = reply else {
+    let Reply::Changed { outcome, shown, before, .. } = reply else {
         unreachable!("a change is answered as one: {reply:?}");
     };
     match outcome {

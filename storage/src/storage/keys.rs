@@ -13,7 +13,7 @@ use minor_protocol::{
     Answer, Ballot, Key, Moment, Operation, Position, Record, Refusal, Reply, limits,
     message::{Held, Outcome, Proposed, Show, Shown, ShownContent},
     mutant,
-    record::Header,
+    record::{Header, State},
 };
 
 /// Everything that stands at one key, while its cell is held.
@@ -48,6 +48,14 @@ impl Spot<'_> {
         let Some((_, bytes)) = &self.held else { return Ok(Header::absent(self.seat.swept)) };
         let read = Record::header_in(self.name(), bytes);
         read.map(|(_, header, _)| header).map_err(|_| Refusal::Damaged { span: self.seat.span })
+    }
+
+    /// All that is held, if there is room for it in the answers.
+    fn state(&self, room: &mut usize) -> Result<Option<State>, Refusal> {
+        Ok(match self.show(Show::Whole, room)?.map(|shown| shown.content) {
+            Some(ShownContent::Whole(state)) => Some(state),
+            _ => None,
+        })
     }
 
     /// As much of what is held as was asked for, if there is room for it in the answers.
@@ -227,8 +235,13 @@ impl Storage {
         let found = spot.header()?;
         // What identity reads is wanted whole; all else is answered by the stamp.
         let show = if operation == Operation::IDENTITY { Show::Whole } else { Show::Header };
+        let mut object = None;
         let outcome = match standing.change(&found, ballot, id, operation, asked_ms)? {
             Changed::Keep(state) => {
+                // Whoever asked is to remove what it names.
+                if found.is_object() {
+                    object = spot.state(room)?;
+                }
                 self.cover(ballot, due)?;
                 self.keep(spot, Record { ballot, state }, due)?;
                 Outcome::Done
@@ -237,7 +250,7 @@ impl Storage {
         };
         let alive = found.is_alive(asked_ms);
         let before = found.stamp().filter(|_| alive);
-        Ok(Reply::Changed { outcome, shown: spot.show(show, room)?, before })
+        Ok(Reply::Changed { outcome, shown: spot.show(show, room)?, before, object })
     }
 
     pub(super) fn copy(&self, key: &Key, epoch: u64, record: Record, due: &mut Due) -> Answer {

@@ -306,7 +306,7 @@ pub(in crate::simulation) async fn operate<T: sdht::transport::Transport>(
         Kind::Delete { expect } => Operation { expect, wish: Wish::Delete },
     };
     match router.change(key, operation).await {
-        Ok(Changed::Done(stamp)) => answered(Answer::Done(stamp)),
+        Ok(Changed::Done(done)) => answered(Answer::Done(done.stamp)),
         Ok(Changed::Kept) => answered(Answer::Kept),
         Ok(Changed::NotMet(stamp)) => {
             let seen = stamp.map_or(Seen::Absent, |stamp| Seen::Value { stamp, value: None });
