@@ -335,6 +335,10 @@ fn where_all_is_well_each_speaks_json_and_lets_its_reader_go() {
     }
     let told = cell("empty", 1, ring.home.command(&["import"]).stdin(std::process::Stdio::null()));
     assert!(told.err.contains("standard input: there is nothing in it"), "{told}");
+    let told = ring.home.sdht_fed(&["import"], b"hello");
+    assert!(told.code == 1 && told.err.contains("does not begin as an archive does"), "{told}");
+    let told = ring.home.ends(5, &["join", NOBODY]);
+    assert!(told.err.contains(NOBODY) && told.err.contains("minor-storage -p 1"), "{told}");
     assert_eq!(ring.home.sdht_fed(&["set", "nothing", "-"], b"").code, 0);
     assert_eq!(ring.home.ends(0, &["get", "nothing"]).out, b"");
 }

@@ -159,7 +159,10 @@ impl<R: Read> Reader<R> {
                 if self.from.bytes == 0 {
                     return Err(NoArchive::Empty);
                 }
-                Err(self.malformed("the stream ends too early"))
+                Err(self.malformed(match self.item {
+                    1 => "it does not begin as an archive does",
+                    _ => "the stream ends too early",
+                }))
             }
             Err(ciborium::de::Error::Io(why)) => Err(why.into()),
             Err(why) => Err(self.malformed(why.to_string())),

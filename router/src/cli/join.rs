@@ -136,6 +136,12 @@ impl Join {
             Ok(ring) if ring.walk().await.is_ok() => return Ok(Some(console.adopt(ring))),
             Ok(ring) => knows_little = Some(ring),
             Err(NotConnected::NoRing(NoRing::NotFounded(_))) => {}
+            Err(NotConnected::NoRing(why @ NoRing::NobodyAnswers { .. })) => {
+                let port = self.addresses[0].rsplit(':').next().unwrap_or_default();
+                return Err(Fail::from(why).next(format!(
+                    "Start it there ('minor-storage -p {port}'), and say the same again."
+                )));
+            }
             Err(other) => return Err(other.into()),
         }
         if !is_named {
