@@ -14,7 +14,7 @@
 //! have their page fetched for the sake of one. So a MiB of an object is in one place, and a long one all over the ring.
 //!
 //! **Putting** writes the pieces first, then the header by an ordinary change, then deletes the pieces of what was there, as does
-//! whoever puts a small value in an object's place, or deletes it: a change tells what it took the place of ([`before`](crate::before)).
+//! whoever puts a small value in an object's place, or deletes it: a change tells what it took the place of (`before.rs`).
 //! So a put is done, or not, at the one moment the header changes, and conditions hold of an object as of any other value. An
 //! upload that breaks off leaves what was there whole; its pieces are *orphans*, which no header names.
 //!
