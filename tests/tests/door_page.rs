@@ -382,9 +382,18 @@ fn a_door_with_a_token_asks_for_it_and_forgets_it_with_the_tab() {
         json!([1, 0, ""])
     );
     goes_up_and_comes_down(&browser, "a/secret.bin");
-    let wish = json!({"address": scene.newcomer()}).to_string();
-    let call = Call::post("/v1/ring/join", wish).with("content-type", "application/json");
-    assert_eq!(scene.door.call(&call).status, 401, "nobody changes the ring without it");
+    let address = scene.newcomer();
+    for (place, wish) in [
+        ("join", json!({"address": address})),
+        ("remove", json!({"address": address})),
+        ("copies", json!({"copies": 1})),
+        ("balance", json!({})),
+        ("repair", json!({"plan": true})),
+    ] {
+        let call = Call::post(&format!("/v1/ring/{place}"), wish.to_string());
+        let call = call.with("content-type", "application/json");
+        assert_eq!(scene.door.call(&call).status, 401, "nobody does this without it: {place}");
+    }
 }
 
 /// Through the page into the ring, and out of it again.
