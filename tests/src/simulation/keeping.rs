@@ -158,9 +158,9 @@ impl Run {
         self.befall(misfortune, host, &keepers, &founder).await?;
 
         // Levelling takes two looks and a rest between them.
-        sleep(Duration::from_secs(150)).await;
+        sleep(Duration::from_secs(60)).await;
         users.iter().for_each(JoinHandle::abort);
-        sleep(Duration::from_secs(150)).await;
+        sleep(Duration::from_secs(60)).await;
         self.judge(misfortune, host, &founder).await?;
         keepers.iter().for_each(|keeper| keeper.task.abort());
         watch.abort();
