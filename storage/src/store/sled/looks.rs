@@ -8,7 +8,7 @@
 //!
 //! So after a look at a large value its page is looked at again, the more often the larger the value is: at 64 KiB its list
 //! fills up, and what is too much is thrown out. Values beside each other mostly share a page, so of a row of neighbours
-//! only the first is treated so.
+//! only the first is treated so, and the others have an eighth of it each.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -18,6 +18,9 @@ const LARGE: usize = 2 << 10;
 const BYTES_A_LOOK: usize = 1 << 10;
 /// The looks that fill a list.
 const MOST: usize = 64;
+
+/// Of so many neighbours each has its part of the looks that the first had.
+const NEIGHBOURS: usize = 8;
 
 /// Where the last large value was.
 #[derive(Debug, Default)]
@@ -32,20 +35,18 @@ impl Looks {
             return 0;
         }
         let place = key.first_chunk().map_or(0, |head| u64::from_be_bytes(*head));
-        match self.last.swap(place, Ordering::Relaxed) == place {
-            true => 0,
-            false => (bytes / BYTES_A_LOOK).min(MOST),
-        }
+        let looks = (bytes / BYTES_A_LOOK).min(MOST);
+        if self.last.swap(place, Ordering::Relaxed) == place { looks / NEIGHBOURS } else { looks }
     }
 }
 
 #[test]
-fn the_larger_the_more_often_and_of_neighbours_only_the_first() {
+fn the_larger_the_more_often_and_neighbours_less() {
     let (looks, one, other) =
         (Looks::default(), [7, 0, 0, 0, 0, 0, 0, 1], [7, 0, 0, 0, 0, 0, 0, 2]);
     assert_eq!(looks.after(&one, LARGE - 1), 0);
     assert_eq!(looks.after(&one, 4 << 10), 4);
-    assert_eq!(looks.after(&[&one[..], b"a"].concat(), 4 << 10), 0);
+    assert_eq!(looks.after(&[&one[..], b"a"].concat(), 64 << 10), MOST / NEIGHBOURS);
     assert_eq!(looks.after(&other, 64 << 10), MOST);
     assert_eq!(looks.after(&one, 1 << 20), MOST);
 }
