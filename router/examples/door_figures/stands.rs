@@ -182,6 +182,8 @@ pub(crate) fn when_nothing_is_asked(dir: &Path, keys: usize, time: Duration) -> 
     let begun = Instant::now();
     set_all(&ring, keys)?;
     println!("{STORAGES} storages, {keys} keys, set in {:.0} s", begun.elapsed().as_secs_f64());
+    // Or the keeper would do it, and not be idle.
+    pollster::block_on(async { ring.balance().await })?;
     drop(ring);
     let door = Process::door(dir, &storages[0].address, &[])?;
     // Its first looks are those of somebody who knows nothing yet.
