@@ -339,6 +339,11 @@ impl<T: Transport> Router<T> {
         {
             return Taken::NotYet(why);
         }
+        if let Decree::Shrink { storage } = step.decree
+            && let Err(why) = self.heed_the_rest(&step.arc, storage).await
+        {
+            return Taken::NotYet(why);
+        }
         if step.needs_sync()
             && let Err(why) = self.sync(&step.arc, tell).await
         {

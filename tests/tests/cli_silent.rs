@@ -118,6 +118,21 @@ fn without_a_majority_nothing_is_changed_and_it_ends_in_time() {
 }
 
 #[test]
+fn nobody_is_let_go_if_too_few_would_be_left_to_answer() {
+    let (home, storages) = ring_of(3);
+    home.ends(0, &["set", "k", "v"]);
+    storages[2].1.pause();
+    let (told, took) = timed(&home, &["remove", &address(&storages[0]), "--timeout", "1s"]);
+    assert!(told.code == 1 && took < Duration::from_secs(15), "{took:?}: {told}");
+    let why = format!("would not be served, as long as {} is silent", address(&storages[2]));
+    assert!(told.err.contains(&why), "{told}");
+    home.ends(0, &["get", "k", "--timeout", "1s"]);
+    storages[2].1.resume();
+    home.ends(0, &["remove", &address(&storages[0])]);
+    home.ends(0, &["get", "k"]);
+}
+
+#[test]
 fn each_end_has_the_code_that_the_help_promises() {
     let (home, mut storages) = ring_of(3);
     let (alone, foreign) = (process::fresh(), ring_of(1));

@@ -8,7 +8,7 @@ use crate::{
     transport::{Transport, lines::Heard},
     tries::said_no,
 };
-use futures_util::StreamExt;
+use futures_util::{StreamExt, future::join_all};
 use minor_protocol::{Decree, Member, Refusal, Reply, Request, RingArc, StorageId};
 
 impl<T: Transport> Router<T> {
@@ -35,6 +35,34 @@ impl<T: Transport> Router<T> {
         let newer = hello.left.iter().filter(|left| left.epoch > arc.epoch);
         newer.filter(|left| left.span.overlaps(arc.span)).for_each(|left| self.learn(left));
         if knows { Ok(()) } else { Err(no("it knows a newer arc there".into())) }
+    }
+
+    /// A member is let go only if most of those who stay answer: or what is served would stand still without it.
+    pub(super) async fn heed_the_rest(
+        &self,
+        arc: &RingArc,
+        leaver: StorageId,
+    ) -> Result<(), String> {
+        let rest = || arc.members.iter().filter(|member| member.storage != leaver);
+        let asked = rest().map(|member| async {
+            let heard = self.hello(&member.address).await;
+            heard.is_ok_and(|(hello, _)| hello.member.storage == member.storage)
+        });
+        let answered = join_all(asked).await;
+        let silent: Vec<&str> = rest()
+            .zip(&answered)
+            .filter(|(_, answers)| !**answers)
+            .map(|(member, _)| member.address.as_str())
+            .collect();
+        let mut vote = Tally::of(answered.len());
+        answered.iter().for_each(|answers| if *answers { vote.aye() } else { vote.no() });
+        if vote.verdict() == Verdict::Reached {
+            return Ok(());
+        }
+        Err(format!(
+            "with one less it would not be served, as long as {} is silent",
+            silent.join(" and ")
+        ))
     }
 
     /// Has the slot of this arc decided: for the one that somebody put forward before, or else for one's own, if any.
