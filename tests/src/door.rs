@@ -6,9 +6,10 @@ use crate::{
     process::peak_bytes,
 };
 use std::{
-    io::{BufRead, BufReader, Read},
+    io::{BufRead, BufReader},
     net::SocketAddr,
     process::Child,
+    sync::{Arc, Mutex},
     thread::{self, JoinHandle},
 };
 
@@ -17,7 +18,9 @@ use std::{
 pub struct Door {
     child: Option<Child>,
     address: SocketAddr,
-    said: Option<JoinHandle<String>>,
+    said: Arc<Mutex<String>>,
+    /// Reads what it says, to the end.
+    listening: Option<JoinHandle<()>>,
 }
 
 impl Door {
@@ -35,11 +38,15 @@ impl Door {
         let place = line.split("http://").nth(1).expect("it says where").trim_end();
         let address = place.trim_end_matches('/').parse().expect("an address");
         // What it says later is read as it comes, so that it never waits for us.
-        let rest = thread::spawn(move || {
-            let _ = said.read_to_string(&mut all);
-            all
+        let all = Arc::new(Mutex::new(all));
+        let into = Arc::clone(&all);
+        let listening = thread::spawn(move || {
+            for line in said.lines().map_while(Result::ok) {
+                let mut all = into.lock().expect("adding to a text does not panic");
+                *all += &format!("{line}\n");
+            }
         });
-        Self { child: Some(child), address, said: Some(rest) }
+        Self { child: Some(child), address, said: all, listening: Some(listening) }
     }
 
     /// Where it is.
@@ -50,6 +57,11 @@ impl Door {
     /// The most memory it ever held, in bytes.
     pub fn peak_bytes(&self) -> u64 {
         peak_bytes(self.child.as_ref().expect("it is open").id())
+    }
+
+    /// What it has said up to now.
+    pub fn log(&self) -> String {
+        self.said.lock().expect("adding to a text does not panic").clone()
     }
 
     /// One of its places, as others are told of it.
@@ -66,8 +78,8 @@ impl Door {
     /// Types Ctrl-C, and waits for the end and all that was said.
     pub fn close(mut self) -> Told {
         let told = interrupt(self.child.take().expect("it is open"));
-        let said = self.said.take().expect("it is open").join().expect("reading does not panic");
-        Told { err: said, ..told }
+        self.listening.take().expect("it is open").join().expect("reading does not panic");
+        Told { err: self.log(), ..told }
     }
 }
 

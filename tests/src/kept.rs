@@ -2,23 +2,23 @@
 
 use crate::{
     command::Home,
+    door::Door,
     http::{Call, Connection, Reply},
-    process::{self, Launch, Process},
+    process::{self, Launch},
+    rings::{Storage, addresses, ring_of},
     wait_until,
 };
 use serde_json::Value;
 use std::{
-    io::{BufRead, BufReader, Read, Write},
+    io::{Read, Write},
     net::{SocketAddr, TcpStream},
-    process::Child,
     sync::{
-        Arc, Mutex,
+        Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     thread::{self, JoinHandle},
     time::{Duration, Instant},
 };
-use tempfile::TempDir;
 
 /// When a storage is dead, in these tests.
 pub const DEAD_AFTER: Duration = Duration::from_secs(4);
@@ -26,51 +26,22 @@ pub const DEAD_AFTER: Duration = Duration::from_secs(4);
 /// A ring, a door to it with a keeper, and the home of whoever opened it.
 #[derive(Debug)]
 pub struct Kept {
+    // First, so that it closes while there is a ring.
+    door: Door,
     /// Where the ring is remembered.
     pub home: Home,
     /// The storages, each with its directory.
-    pub storages: Vec<(TempDir, Process)>,
-    door: Child,
-    address: SocketAddr,
-    log: Arc<Mutex<String>>,
-}
-
-impl Drop for Kept {
-    fn drop(&mut self) {
-        let _ = self.door.kill();
-        let _ = self.door.wait();
-    }
+    pub storages: Vec<Storage>,
 }
 
 /// A ring of so many storages, and a door with these flags.
 pub fn kept(count: usize, flags: &[&str]) -> Kept {
-    let storages: Vec<(TempDir, Process)> = (0..count).map(|_| process::fresh()).collect();
-    let addresses: Vec<String> = storages.iter().map(|s| s.1.address().to_string()).collect();
-    let home = Home::default();
-    let mut join = vec!["join"];
-    join.extend(addresses.iter().map(String::as_str));
-    home.ends(0, &join);
+    let (home, storages) = ring_of(count);
     let dead_after = format!("{}s", DEAD_AFTER.as_secs());
-    let ring = addresses.join(",");
-    let mut serve = vec!["serve", "-p", "0", "--ring", &ring, "--dead-after", &dead_after];
-    serve.extend(flags);
-    let mut door = home.begin(&serve);
-    let mut said = BufReader::new(door.stderr.take().expect("stderr is piped"));
-    let mut line = String::new();
-    while !line.contains("listening on http://") {
-        line.clear();
-        assert!(said.read_line(&mut line).unwrap() > 0, "the door did not open");
-    }
-    let place = line.split("http://").nth(1).unwrap().trim_end().trim_end_matches('/');
-    let address = place.parse().unwrap();
-    let log = Arc::new(Mutex::new(String::new()));
-    let into = Arc::clone(&log);
-    thread::spawn(move || {
-        for line in said.lines().map_while(Result::ok) {
-            into.lock().unwrap().push_str(&format!("{line}\n"));
-        }
-    });
-    Kept { home, storages, door, address, log }
+    let ring = addresses(&storages).join(",");
+    let usual = ["--ring", &ring, "--dead-after", &dead_after];
+    let door = Door::open(&home, &[&usual[..], flags].concat());
+    Kept { door, home, storages }
 }
 
 /// What the page of the door at this address is shown of the ring at this time.
@@ -98,12 +69,12 @@ pub fn picture_at(door: SocketAddr) -> Value {
 impl Kept {
     /// One request to the door.
     pub fn call(&self, call: &Call) -> Reply {
-        Connection::open(self.address).unwrap().call(call).unwrap()
+        self.door.call(call)
     }
 
     /// What the door has said since it opened.
     pub fn log(&self) -> String {
-        self.log.lock().unwrap().clone()
+        self.door.log()
     }
 
     /// What `/metrics` counts under this name.
@@ -121,7 +92,7 @@ impl Kept {
 
     /// What the door's page is shown of the ring at this time.
     pub fn picture(&self) -> Value {
-        picture_at(self.address)
+        picture_at(self.door.address())
     }
 
     /// The addresses of the ring's storages, and whether every arc has all of its copies.
@@ -164,7 +135,8 @@ impl User {
     /// Begins; no two have the same name.
     pub fn of(kept: &Kept, name: usize) -> Self {
         let (stop, done) = (Arc::new(AtomicBool::default()), Arc::new(AtomicU64::default()));
-        let (stopped, counted, address) = (Arc::clone(&stop), Arc::clone(&done), kept.address);
+        let (stopped, counted, address) =
+            (Arc::clone(&stop), Arc::clone(&done), kept.door.address());
         let task = thread::spawn(move || {
             let mut wrong = vec![];
             let mut line = Connection::open(address).unwrap();

@@ -1,9 +1,9 @@
 //! The proofs: what is claimed of a storage is shown with real processes, real sockets and real disks.
 //!
 //! [`process`] starts, kills and restarts storages, [`http`] speaks to them without hiding a byte, [`command`] is the terminal
-//! of a person who types `sdht`, [`door`] is `sdht serve`, [`kept`] is a ring with
-//! a door and its keeper, [`browser`] looks at the door's page and clicks there, [`chance`] draws what must look like chance and yet can be drawn again, [`history`] judges
-//! whether one register can have answered so, [`simulation`] draws whole rings and what befalls them, [`model`] explores
+//! of a person who types `sdht`, [`rings`] joins storages, [`door`] is `sdht serve`, [`kept`] is a ring with
+//! a door and its keeper, [`browser`] looks at the door's page and clicks there, [`chance`] draws what must look like
+//! chance and yet can be drawn again, [`history`] judges whether one register can have answered so, [`simulation`] draws whole rings and what befalls them, [`model`] explores
 //! small worlds to their last state. What is proved
 //! stands in `tests/`, one file per matter.
 //!
@@ -29,6 +29,7 @@ pub mod http;
 pub mod kept;
 pub mod model;
 pub mod process;
+pub mod rings;
 pub mod simulation;
 
 use std::{

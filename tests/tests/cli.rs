@@ -3,30 +3,10 @@
 
 use sdht_tests::{
     command::{Home, Told, interrupt},
-    process::{self, Launch, Process},
+    process::{self, Launch},
+    rings::{Storage, address, ring_of},
 };
 use std::{fs, io::Write, os::unix::fs::PermissionsExt, process::Command, thread, time::Duration};
-use tempfile::TempDir;
-
-type Storage = (TempDir, Process);
-
-fn address(storage: &Storage) -> String {
-    storage.1.address().to_string()
-}
-
-/// Somebody at a ring of so many storages.
-fn ring_of(count: usize) -> (Home, Vec<Storage>) {
-    let storages: Vec<Storage> = (0..count).map(|_| process::fresh()).collect();
-    let home = Home::default();
-    join(&home, &storages);
-    (home, storages)
-}
-
-fn join(home: &Home, storages: &[Storage]) {
-    let addresses: Vec<String> = storages.iter().map(address).collect();
-    let line: Vec<&str> = ["join"].into_iter().chain(addresses.iter().map(|a| &**a)).collect();
-    home.ends(0, &line);
-}
 
 /// Verbs that ask a ring, each with arguments that are right.
 const ASKING: &[&[&str]] = &[

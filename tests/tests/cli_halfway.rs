@@ -3,17 +3,12 @@
 
 use sdht_tests::{
     command::{Home, Told},
-    process::{self, Process},
+    rings::{address, storages},
 };
 use std::{
     thread,
     time::{Duration, Instant},
 };
-use tempfile::TempDir;
-
-fn address(storage: &(TempDir, Process)) -> String {
-    storage.1.address().to_string()
-}
 
 /// Kills a change once `sdht status` has seen it half done, and says what it saw afterwards.
 fn broken_off(home: &Home, line: &[&str]) -> Told {
@@ -35,7 +30,7 @@ fn broken_off(home: &Home, line: &[&str]) -> Told {
 
 #[test]
 fn what_a_killed_command_left_half_done_is_said_and_finished_under_load() {
-    let storages: Vec<_> = (0..4).map(|_| process::fresh()).collect();
+    let storages = storages(4);
     let [one, two, three, new] = [0, 1, 2, 3].map(|n| address(&storages[n]));
     let home = Home::default();
     home.ends(0, &["join", &one, &two, &three]);

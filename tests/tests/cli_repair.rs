@@ -1,22 +1,13 @@
 //! `sdht repair` leaves nothing behind: all copies alike, and nothing dead.
 
 use sdht_tests::{
-    command::Home,
     http::Call,
-    process::{self, Launch, Process},
+    process::{Launch, Process},
+    rings::{Storage, ring_of},
 };
-use tempfile::TempDir;
-
-fn ring_of_three() -> (Home, Vec<(TempDir, Process)>) {
-    let storages: Vec<_> = (0..3).map(|_| process::fresh()).collect();
-    let home = Home::default();
-    let addresses: Vec<String> = storages.iter().map(|s| s.1.address().to_string()).collect();
-    home.ends(0, &["join", &addresses[0], &addresses[1], &addresses[2]]);
-    (home, storages)
-}
 
 /// Deleted keys that the storages still hold a record of, all together.
-fn tombstones(storages: &[(TempDir, Process)]) -> u64 {
+fn tombstones(storages: &[Storage]) -> u64 {
     let of = |storage: &Process| {
         let info = storage.call(&Call::get("/nodeinfo"));
         let info: serde_json::Value = serde_json::from_slice(&info.body).unwrap();
@@ -27,7 +18,7 @@ fn tombstones(storages: &[(TempDir, Process)]) -> u64 {
 
 #[test]
 fn after_a_repair_no_deleted_key_is_left_on_any_disk() {
-    let (home, storages) = ring_of_three();
+    let (home, storages) = ring_of(3);
     for key in ["a", "b", "c", "d"] {
         home.ends(0, &["set", key, "v"]);
     }
@@ -44,7 +35,7 @@ fn after_a_repair_no_deleted_key_is_left_on_any_disk() {
 
 #[test]
 fn a_storage_that_missed_some_writes_is_levelled_and_the_dead_go_after_that() {
-    let (home, mut storages) = ring_of_three();
+    let (home, mut storages) = ring_of(3);
     for key in ["kept", "replaced", "deleted"] {
         home.ends(0, &["set", key, "before"]);
     }

@@ -3,28 +3,18 @@
 
 use sdht_tests::{
     command::{Home, Told},
-    process::{self, Launch, Process},
+    process::{self, Launch},
+    rings::{Storage, address, ring_of},
 };
 use std::{
     fs,
     time::{Duration, Instant},
 };
-use tempfile::TempDir;
-
-type Storage = (TempDir, Process);
-
-fn address(storage: &Storage) -> String {
-    storage.1.address().to_string()
-}
 
 /// Somebody at a ring of so many storages, which keeps twenty keys.
-fn ring_of(count: usize) -> (Home, Vec<Storage>) {
-    let storages: Vec<Storage> = (0..count).map(|_| process::fresh()).collect();
-    let home = Home::default();
-    let addresses: Vec<String> = storages.iter().map(address).collect();
-    let line: Vec<&str> = ["join"].into_iter().chain(addresses.iter().map(|a| &**a)).collect();
-    home.ends(0, &line);
-    let ring = sdht::blocking::Ring::connect([&addresses[0]]).unwrap();
+fn filled_ring_of(count: usize) -> (Home, Vec<Storage>) {
+    let (home, storages) = ring_of(count);
+    let ring = sdht::blocking::Ring::connect([address(&storages[0])]).unwrap();
     assert!(ring.set_many((0..20).map(|n| (format!("key {n}"), n))).iter().all(Result::is_ok));
     (home, storages)
 }
@@ -50,7 +40,7 @@ fn start_again(storage: &mut Storage) {
 
 #[test]
 fn a_storage_that_hangs_costs_one_wait_and_is_named() {
-    let (home, storages) = ring_of(4);
+    let (home, storages) = filled_ring_of(4);
     let hangs = address(&storages[2]);
     storages[2].1.pause();
     for (line, code) in [
@@ -79,7 +69,7 @@ fn a_storage_that_hangs_costs_one_wait_and_is_named() {
 
 #[test]
 fn without_a_majority_nothing_is_changed_and_it_ends_in_time() {
-    let (home, storages) = ring_of(4);
+    let (home, storages) = filled_ring_of(4);
     let new = process::fresh();
     let epochs = |home: &Home| {
         let seen = home.sdht(&["status", "--json", "--timeout", "1s"]).json().remove(0);
@@ -119,7 +109,7 @@ fn without_a_majority_nothing_is_changed_and_it_ends_in_time() {
 
 #[test]
 fn nobody_is_let_go_if_too_few_would_be_left_to_answer() {
-    let (home, storages) = ring_of(3);
+    let (home, storages) = filled_ring_of(3);
     home.ends(0, &["set", "k", "v"]);
     storages[2].1.pause();
     let (told, took) = timed(&home, &["remove", &address(&storages[0]), "--timeout", "1s"]);
@@ -134,8 +124,8 @@ fn nobody_is_let_go_if_too_few_would_be_left_to_answer() {
 
 #[test]
 fn each_end_has_the_code_that_the_help_promises() {
-    let (home, mut storages) = ring_of(3);
-    let (alone, foreign) = (process::fresh(), ring_of(1));
+    let (home, mut storages) = filled_ring_of(3);
+    let (alone, foreign) = (process::fresh(), filled_ring_of(1));
     let (first, in_no_ring) = (address(&storages[0]), address(&alone));
     home.ends(0, &["set", "k", "v"]);
     for (code, line) in [
@@ -167,7 +157,7 @@ fn each_end_has_the_code_that_the_help_promises() {
 
 #[test]
 fn a_disk_that_was_wiped_is_said_to_be_so() {
-    let (home, mut storages) = ring_of(4);
+    let (home, mut storages) = filled_ring_of(4);
     wiped(&mut storages[3]);
     let place = address(&storages[3]);
     let words = format!("nother storage lives at {place} now: its disk was wiped or replaced");
@@ -185,7 +175,7 @@ fn a_disk_that_was_wiped_is_said_to_be_so() {
 
 #[test]
 fn status_counts_the_copies_that_answer_and_sees_those_that_lag() {
-    let (home, mut storages) = ring_of(4);
+    let (home, mut storages) = filled_ring_of(4);
     storages[2].1.kill9();
     let told = home.sdht(&["status", "--json"]).json().remove(0);
     let copies: Vec<u64> = told["storages"]
@@ -213,7 +203,7 @@ fn status_counts_the_copies_that_answer_and_sees_those_that_lag() {
 
 #[test]
 fn a_change_that_is_stopped_by_silence_says_how_to_go_on() {
-    let (home, storages) = ring_of(3);
+    let (home, storages) = filled_ring_of(3);
     let ring = sdht::blocking::Ring::connect([address(&storages[0])]).unwrap();
     for n in 0..40 {
         ring.put_bytes(&format!("much {n}"), "", vec![7; 20_000]).unwrap();
@@ -237,7 +227,7 @@ fn a_change_that_is_stopped_by_silence_says_how_to_go_on() {
 
 #[test]
 fn a_program_that_is_no_storage_is_told_from_nobody() {
-    let (home, storages) = ring_of(1);
+    let (home, storages) = filled_ring_of(1);
     let door = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let place = door.local_addr().unwrap().to_string();
     std::thread::spawn(move || {

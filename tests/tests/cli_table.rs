@@ -6,7 +6,8 @@
 use sdht_tests::{
     command::{Home, Told},
     door::Door,
-    process::{self, Process},
+    process,
+    rings::{self, Storage, ring_of},
     skip,
 };
 use std::{
@@ -14,7 +15,6 @@ use std::{
     process::Command,
     time::{Duration, Instant},
 };
-use tempfile::TempDir;
 
 /// Where nobody listens.
 const NOBODY: &str = "127.0.0.1:1";
@@ -90,12 +90,17 @@ fn verbs_of(help: &str) -> Vec<String> {
     verbs.map(str::to_owned).collect()
 }
 
-/// Somebody with a directory to push, and an archive that holds nothing.
+/// Somebody with a directory to push.
 fn newcomer() -> Home {
     let home = Home::default();
+    write_tree(&home);
+    home
+}
+
+/// The directory that some lines name.
+fn write_tree(home: &Home) {
     fs::create_dir(home.path().join("dir")).unwrap();
     fs::write(home.path().join("dir/file"), "a file").unwrap();
-    home
 }
 
 /// Runs a command, and holds whatever it did against what holds for every command.
@@ -225,29 +230,28 @@ enum One {
 /// Three storages in a ring, and a fourth that is in none.
 struct Ring {
     home: Home,
-    storages: Vec<(TempDir, Process)>,
-    new: (TempDir, Process),
+    storages: Vec<Storage>,
+    new: Storage,
 }
 
 impl Ring {
     fn new() -> Self {
-        let storages: Vec<_> = (0..3).map(|_| process::fresh()).collect();
-        let ring = Self { home: newcomer(), storages, new: process::fresh() };
-        let [one, two, three] = [0, 1, 2].map(|n| ring.address(n));
-        ring.home.ends(0, &["join", &one, &two, &three]);
+        let (home, storages) = ring_of(3);
+        write_tree(&home);
+        let ring = Self { home, storages, new: process::fresh() };
         ring.home.ends(0, &["set", "k", "v"]);
         ring.home.ends(0, &["export", "-o", "archive"]);
         ring
     }
 
     fn address(&self, n: usize) -> String {
-        self.storages[n].1.address().to_string()
+        rings::address(&self.storages[n])
     }
 
     /// The line of a row, with this much patience.
     fn line(&self, row: &Row, timeout: &str) -> Command {
         let word = |word: &&str| match *word {
-            "NEW" => self.new.1.address().to_string(),
+            "NEW" => rings::address(&self.new),
             "GONE" => self.address(1),
             word => word.to_owned(),
         };
@@ -258,7 +262,7 @@ impl Ring {
 
     /// Makes good what a line has changed, so that the next one finds what it needs.
     fn put_back(&self, row: &Row) {
-        let new = self.new.1.address().to_string();
+        let new = rings::address(&self.new);
         match row.verb {
             "del" => self.home.ends(0, &["set", "k", "v"]),
             "join" => self.home.ends(0, &["remove", &new, "--timeout", "5s"]),

@@ -3,7 +3,8 @@
 use sdht_tests::{
     chance::Chance,
     command::Home,
-    process::{self, Process},
+    process,
+    rings::{Storage, address},
 };
 use std::{
     collections::BTreeMap,
@@ -11,14 +12,13 @@ use std::{
     os::unix::fs::symlink,
     path::{Path, PathBuf},
 };
-use tempfile::TempDir;
 
 type Files = BTreeMap<String, Vec<u8>>;
 
 /// Somebody at a ring of one storage.
-fn ring_of_one() -> (Home, (TempDir, Process)) {
+fn ring_of_one() -> (Home, Storage) {
     let (home, storage) = (Home::default(), process::fresh());
-    home.ends(0, &["join", &storage.1.address().to_string(), "--copies", "1"]);
+    home.ends(0, &["join", &address(&storage), "--copies", "1"]);
     (home, storage)
 }
 

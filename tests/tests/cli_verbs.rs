@@ -3,28 +3,13 @@
 use sdht_tests::{
     command::Home,
     http::Call,
-    process::{self, Process},
+    process,
+    rings::{Storage, address, ring_of},
 };
 use std::{
     fs,
     time::{Duration, Instant},
 };
-use tempfile::TempDir;
-
-type Storage = (TempDir, Process);
-
-fn address(storage: &Storage) -> String {
-    storage.1.address().to_string()
-}
-
-fn ring_of(count: usize) -> (Home, Vec<Storage>) {
-    let storages: Vec<Storage> = (0..count).map(|_| process::fresh()).collect();
-    let home = Home::default();
-    let addresses: Vec<String> = storages.iter().map(address).collect();
-    let line: Vec<&str> = ["join"].into_iter().chain(addresses.iter().map(|a| &**a)).collect();
-    home.ends(0, &line);
-    (home, storages)
-}
 
 /// Sets a key of a storage that is in no ring.
 fn put(storage: &Storage, key: &str, value: &str) {

@@ -6,7 +6,8 @@
 use sdht::{Expect, Loss, NotMoved, NotSet, Progress, Wanted, blocking::Ring};
 use sdht_tests::{
     http::Call,
-    process::{self, Process},
+    process,
+    rings::{address, found, joined, storages},
     wait_until,
 };
 use std::{
@@ -20,7 +21,6 @@ use std::{
     thread,
     time::Duration,
 };
-use tempfile::TempDir;
 
 /// What the ring was told, and said yes to.
 #[derive(Default)]
@@ -66,34 +66,12 @@ impl Ledger {
 #[test]
 fn many_values_may_be_long_ones_and_leave_nothing_behind() {
     let storages = storages(3);
-    let ring = ring_of(&storages, 3);
+    let ring = joined(&storages, 3);
     let set = ring.set_many([("a", vec![3_u32; 50_000]), ("b", vec![1])]);
     let read = ring.get_many::<_, Vec<u32>>(["a", "b"]);
     assert!(set[0].is_ok() && read == [Ok(Some(vec![3; 50_000])), Ok(Some(vec![1]))]);
     assert!(ring.set_many([("a", 1)])[0].is_ok() && ring.delete("b").unwrap());
     assert_eq!(ring.sweep_orphans(Duration::ZERO).unwrap(), 0);
-}
-
-/// Storages, none of them in a ring.
-fn storages(count: usize) -> Vec<(TempDir, Process)> {
-    (0..count).map(|_| process::fresh()).collect()
-}
-
-fn address(storage: &(TempDir, Process)) -> String {
-    storage.1.address().to_string()
-}
-
-fn found(storage: &(TempDir, Process), copies: u8) -> Ring {
-    Ring::found_by(sdht::Ring::builder().copies(copies), &address(storage)).unwrap()
-}
-
-/// A ring of all of these.
-fn ring_of(storages: &[(TempDir, Process)], copies: u8) -> Ring {
-    let ring = found(&storages[0], copies);
-    for storage in &storages[1..] {
-        ring.join(&address(storage)).finish().unwrap();
-    }
-    ring
 }
 
 /// Every arc has as many members as it can have, none of them being filled.
@@ -132,7 +110,7 @@ fn one_two_three_and_five_storages_come_and_go_in_another_order() {
 #[test]
 fn a_ring_of_three_goes_on_without_one_and_lets_the_dead_go() {
     let mut storages = storages(4);
-    let ring = ring_of(&storages[..3], 3);
+    let ring = joined(&storages[..3], 3);
     let mut ledger = Ledger::default();
     ledger.write(&ring);
     storages[1].1.kill9();
@@ -154,7 +132,7 @@ fn a_ring_of_three_goes_on_without_one_and_lets_the_dead_go() {
 #[test]
 fn a_storage_that_was_away_catches_up() {
     let mut storages = storages(3);
-    let ring = ring_of(&storages, 3);
+    let ring = joined(&storages, 3);
     let mut ledger = Ledger::default();
     ledger.write(&ring);
     storages[0].1.kill9();
@@ -185,7 +163,7 @@ fn what_a_join_copies_is_what_the_plan_said_and_not_a_byte_twice() {
 /// The newcomer's fair part of everything is its copies among the storages: that much has to move, and hardly more does.
 fn a_join_copies_what_was_planned(copies: u8) {
     let storages = storages(4);
-    let ring = ring_of(&storages[..3], copies);
+    let ring = joined(&storages[..3], copies);
     Ledger::default().write(&ring);
     ring.balance().finish().unwrap();
     ring.repair().finish().unwrap();
@@ -209,7 +187,7 @@ fn a_join_copies_what_was_planned(copies: u8) {
 #[test]
 fn without_a_majority_nothing_is_evicted_unless_the_loss_is_accepted() {
     let mut storages = storages(3);
-    let ring = ring_of(&storages, 3);
+    let ring = joined(&storages, 3);
     let mut ledger = Ledger::default();
     ledger.write(&ring);
     ring.repair().finish().unwrap();
@@ -239,7 +217,7 @@ fn without_a_majority_nothing_is_evicted_unless_the_loss_is_accepted() {
 #[test]
 fn what_only_the_dead_kept_is_given_up_and_the_rest_is_there() {
     let mut storages = storages(3);
-    let ring = ring_of(&storages, 1);
+    let ring = joined(&storages, 1);
     for n in 0..60 {
         ring.set(&format!("key {n}"), &n).unwrap();
     }
@@ -269,7 +247,7 @@ fn what_only_the_dead_kept_is_given_up_and_the_rest_is_there() {
 #[test]
 fn copies_go_from_one_to_three_and_back() {
     let storages = storages(3);
-    let ring = ring_of(&storages, 1);
+    let ring = joined(&storages, 1);
     let mut ledger = Ledger::default();
     for copies in [1, 3, 1] {
         ring.set_copies(copies).finish().unwrap();
@@ -283,7 +261,7 @@ fn copies_go_from_one_to_three_and_back() {
 #[test]
 fn a_ring_changes_under_load_and_nobody_notices() {
     let storages = storages(4);
-    let ring = ring_of(&storages[..1], 3);
+    let ring = joined(&storages[..1], 3);
     let (stop, done) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
     let writers = (0..4).map(|writer| {
         let (ring, stop, done) = (ring.clone(), stop.clone(), done.clone());
@@ -334,7 +312,7 @@ fn a_ring_changes_under_load_and_nobody_notices() {
 #[test]
 fn set_if_lets_one_of_many_win() {
     let storages = storages(3);
-    let ring = ring_of(&storages, 3);
+    let ring = joined(&storages, 3);
     let tries = (0..8_u64).map(|n| {
         let ring = ring.clone();
         thread::spawn(move || ring.set_if("lock", &n, Expect::Absent))
@@ -375,7 +353,7 @@ fn look_once<F: Future>(future: Pin<&mut F>) -> Poll<F::Output> {
 #[test]
 fn who_looks_away_from_a_change_breaks_nothing() {
     let storages = storages(3);
-    let ring = ring_of(&storages, 3);
+    let ring = joined(&storages, 3);
     let handle = ring.handle();
     for n in 0..200_u64 {
         let key = format!("key {}", n % 10);

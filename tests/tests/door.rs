@@ -4,7 +4,8 @@ use sdht_tests::{
     command::Home,
     door::Door,
     http::{Call, Connection, Reply, Wanted},
-    process::{self, Process},
+    process,
+    rings::{Storage, address, ring_of},
     wait_until,
 };
 use std::{
@@ -13,24 +14,18 @@ use std::{
     process::{Command, Output, Stdio},
     thread,
 };
-use tempfile::TempDir;
 
 /// A ring of three storages and a door to it.
 struct Open {
     door: Door,
     address: SocketAddr,
-    storages: Vec<(TempDir, Process)>,
+    storages: Vec<Storage>,
     _home: Home,
 }
 
 fn open(flags: &[&str]) -> Open {
-    let storages: Vec<(TempDir, Process)> = (0..3).map(|_| process::fresh()).collect();
-    let addresses: Vec<String> = storages.iter().map(|s| s.1.address().to_string()).collect();
-    let home = Home::default();
-    let mut join = vec!["join"];
-    join.extend(addresses.iter().map(String::as_str));
-    home.ends(0, &join);
-    let door = Door::open(&home, &[&["--ring", &addresses[0]], flags].concat());
+    let (home, storages) = ring_of(3);
+    let door = Door::open(&home, &[&["--ring", &address(&storages[0])], flags].concat());
     Open { address: door.address(), door, storages, _home: home }
 }
 
@@ -220,9 +215,7 @@ fn a_lost_storage_is_no_lost_door_but_no_redundancy_either() {
     assert_eq!(open.call(&Call::get("/readyz?redundant=1")).status, 503);
     assert_eq!(open.call(&Call::get("/v1/kv/kept")).text(), "value");
     assert_eq!(open.call(&Call::put("/v1/kv/kept", "other")).status, 204);
-    let down = "sdht_storage_up{storage=\"".to_owned()
-        + &open.storages[2].1.address().to_string()
-        + "\"} 0";
+    let down = "sdht_storage_up{storage=\"".to_owned() + &address(&open.storages[2]) + "\"} 0";
     assert!(open.call(&Call::get("/metrics")).text().contains(&down));
 }
 

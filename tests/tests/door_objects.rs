@@ -11,10 +11,9 @@ use sdht_tests::{
     door::Door,
     http::Call,
     number,
-    process::{self, Process},
+    rings::{Storage, address, joined, storages},
 };
 use std::process::{Command, Output};
-use tempfile::TempDir;
 
 const PIECE: usize = 64 << 10;
 
@@ -22,19 +21,15 @@ const PIECE: usize = 64 << 10;
 struct Open {
     door: Door,
     ring: Ring,
-    storages: Vec<(TempDir, Process)>,
+    storages: Vec<Storage>,
     _home: Home,
 }
 
 fn open(copies: u8) -> Open {
-    let storages: Vec<(TempDir, Process)> = (0..3).map(|_| process::fresh()).collect();
-    let address = |n: usize| storages[n].1.address().to_string();
-    let ring = Ring::found_by(sdht::Ring::builder().copies(copies), &address(0)).unwrap();
-    for n in 1..3 {
-        ring.join(&address(n)).finish().unwrap();
-    }
+    let storages = storages(3);
+    let ring = joined(&storages, copies);
     let home = Home::default();
-    let door = Door::open(&home, &["--ring", &address(0), "--no-keeper"]);
+    let door = Door::open(&home, &["--ring", &address(&storages[0]), "--no-keeper"]);
     Open { door, ring, storages, _home: home }
 }
 
@@ -87,8 +82,8 @@ fn a_value_in_an_object_s_place_leaves_no_piece_behind_however_many_copies_there
 }
 
 /// What Prometheus is told of asks that storages were asked.
-fn asks(storages: &[(TempDir, Process)]) -> u64 {
-    let counted = |(_, storage): &(TempDir, Process)| {
+fn asks(storages: &[Storage]) -> u64 {
+    let counted = |(_, storage): &Storage| {
         let text = storage.call(&Call::get("/metrics")).text().to_owned();
         let asks = text.lines().filter(|line| line.contains("requests_total{place=\"ask\""));
         asks.map(|line| line.rsplit(' ').next().unwrap().parse::<u64>().unwrap()).sum::<u64>()

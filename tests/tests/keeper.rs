@@ -4,6 +4,7 @@ use sdht_tests::{
     http::Call,
     kept::{DEAD_AFTER, User, kept},
     process,
+    rings::address,
 };
 use std::{thread, time::Instant};
 
@@ -12,7 +13,7 @@ fn one_of_five_is_killed_under_load_and_the_keeper_restores_all_copies() {
     let mut kept = kept(5, &[]);
     let users: Vec<User> = (0..4).map(|name| User::of(&kept, name)).collect();
     users.iter().for_each(|user| user.goes_on(50));
-    let dead = kept.storages[2].1.address().to_string();
+    let dead = address(&kept.storages[2]);
     kept.storages[2].1.kill9();
     let begin = Instant::now();
     kept.waits_for("all copies are there again", || {
@@ -99,7 +100,7 @@ fn a_door_without_a_keeper_evicts_nobody() {
 fn of_three_nobody_is_evicted_since_nobody_could_take_over_until_a_fourth_joins() {
     let mut kept = kept(3, &[]);
     assert_eq!(kept.call(&Call::put("/v1/kv/k", "v")).status, 201);
-    let dead = kept.storages[2].1.address().to_string();
+    let dead = address(&kept.storages[2]);
     kept.storages[2].1.kill9();
     kept.waits_for("it is said", || kept.log().contains("nobody can take over its copies"));
     assert_eq!(kept.evictions(), 0);

@@ -5,6 +5,7 @@ use sdht_tests::{
     http::Call,
     kept::{DEAD_AFTER, Kept, User, kept},
     process,
+    rings::address,
 };
 use std::{fs, path::Path, thread, time::Duration};
 
@@ -34,7 +35,7 @@ fn a_storage_with_damaged_data_is_replaced_by_the_others_and_comes_back_when_a_p
         assert_eq!(kept.call(&Call::put(&format!("/v1/kv/{n}"), n.to_string())).status, 201);
     }
     let user = User::of(&kept, 0);
-    let address = kept.storages[2].1.address().to_string();
+    let address = address(&kept.storages[2]);
     kept.storages[2].1.terminate();
     damage(&kept.storages[2].0.path().join("data"));
     kept.start_again(2);

@@ -16,8 +16,8 @@ use sdht::{
 use sdht_tests::{
     chance::Chance,
     http::Call,
-    number,
-    process::{self, Process},
+    number, process,
+    rings::{Storage, address, joined, storages},
     wait_until,
 };
 use std::{
@@ -28,20 +28,15 @@ use std::{
     thread,
     time::{Duration, Instant},
 };
-use tempfile::TempDir;
 
 const PIECE: usize = 64 << 10;
 
-type Storages = Vec<(TempDir, Process)>;
+type Storages = Vec<Storage>;
 
 /// A ring of three storages that keep two copies of everything, so that not every storage has everything.
 fn ring() -> (Storages, Ring) {
-    let storages: Storages = (0..3).map(|_| process::fresh()).collect();
-    let address = |n: usize| storages[n].1.address().to_string();
-    let ring = Ring::found_by(sdht::Ring::builder().copies(2), &address(0)).unwrap();
-    for n in 1..3 {
-        ring.join(&address(n)).finish().unwrap();
-    }
+    let storages = storages(3);
+    let ring = joined(&storages, 2);
     (storages, ring)
 }
 
@@ -220,7 +215,7 @@ fn an_upload_that_is_killed_leaves_the_old_object_and_orphans_that_are_swept() {
     ring.put_stream("k", &old[..], &options()).unwrap();
     let mut upload = Command::new(env::current_exe().unwrap())
         .args(["--exact", "an_upload_without_end", "--ignored"])
-        .env("RING", storages[0].1.address().to_string())
+        .env("RING", address(&storages[0]))
         .stdout(Stdio::null())
         .spawn()
         .unwrap();
@@ -287,7 +282,7 @@ fn beneath<A, F: Future<Output = A>>(
     work: impl FnOnce(Router<HttpTransport>) -> F,
 ) -> A {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let address = storages[0].1.address().to_string();
+    let address = address(&storages[0]);
     tokio::task::LocalSet::new().block_on(&runtime, async {
         work(Router::new(HttpTransport::new(None), vec![address], Patience::default())).await
     })
@@ -333,11 +328,8 @@ fn a_wrong_piece_is_found_out_before_the_last_byte_and_a_missing_one_at_its_plac
 
 #[test]
 fn objects_are_put_and_read_with_one_storage_silent_or_dead() {
-    let mut storages: Storages = (0..3).map(|_| process::fresh()).collect();
-    let address = |n: usize| storages[n].1.address().to_string();
-    let ring = Ring::found_by(sdht::Ring::builder(), &address(0)).unwrap();
-    ring.join(&address(1)).finish().unwrap();
-    ring.join(&address(2)).finish().unwrap();
+    let mut storages = storages(3);
+    let ring = joined(&storages, 3);
     let all = bytes(200 * PIECE, 1);
     ring.put_stream("before", &all[..], &options()).unwrap();
     storages[1].1.pause();

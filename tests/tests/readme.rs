@@ -5,7 +5,8 @@
 
 use sdht_tests::{
     command::Home,
-    process::{self, Process},
+    process,
+    rings::{addresses, ring_of},
     skip_but_in_ci, wait_until,
 };
 use std::{
@@ -14,7 +15,6 @@ use std::{
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
 };
-use tempfile::TempDir;
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
@@ -189,11 +189,8 @@ fn the_shell_finds_the_same_storages() {
     if !has("curl") || !has("jq") {
         return skip_but_in_ci("curl and jq are not here");
     }
-    let storages: Vec<(TempDir, Process)> = (0..4).map(|_| process::fresh()).collect();
-    let addresses: Vec<String> = storages.iter().map(|s| s.1.address().to_string()).collect();
-    let home = Home::default();
-    let line: Vec<&str> = ["join"].into_iter().chain(addresses.iter().map(|a| &**a)).collect();
-    home.ends(0, &line);
+    let (home, storages) = ring_of(4);
+    let addresses = addresses(&storages);
     let script = fenced("sh").into_iter().find(|block| block.contains("sha256sum")).unwrap();
     for n in 0..10 {
         let key = format!("some key {n}");

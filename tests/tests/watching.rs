@@ -1,10 +1,9 @@
 //! What operators are given to watch a ring with: alarms and a dashboard, held against what doors and storages really say.
 
 use sdht_tests::{
-    command::Home,
     door::Door,
     http::Call,
-    process::{self, Process},
+    rings::{address, ring_of},
     skip_but_in_ci,
 };
 use std::{
@@ -13,7 +12,6 @@ use std::{
     path::{Path, PathBuf},
     process::Command,
 };
-use tempfile::TempDir;
 
 fn deploy() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy")
@@ -25,14 +23,8 @@ fn read(name: &str) -> String {
 
 /// What a ring of three and a door to it say to Prometheus.
 fn served() -> Vec<String> {
-    let storages: Vec<(TempDir, Process)> = (0..3).map(|_| process::fresh()).collect();
-    let addresses: Vec<String> = storages.iter().map(|s| s.1.address().to_string()).collect();
-    let home = Home::default();
-    home.ends(
-        0,
-        &[&["join"], &addresses.iter().map(String::as_str).collect::<Vec<_>>()[..]].concat(),
-    );
-    let door = Door::open(&home, &["--ring", &addresses[0]]);
+    let (home, storages) = ring_of(3);
+    let door = Door::open(&home, &["--ring", &address(&storages[0])]);
     assert_eq!(door.call(&Call::put("/v1/kv/key", "value")).status, 201);
     let texts = [
         door.call(&Call::get("/metrics")).text(),

@@ -3,41 +3,36 @@
 use sdht_tests::{
     command::Home,
     door::Door,
-    process::{self, Process},
+    process,
+    rings::{Storage, address, ring_of},
 };
-use tempfile::TempDir;
 
 /// A ring, a door to it, and a storage that is in no ring yet.
 pub(crate) struct Scene {
     pub(crate) door: Door,
-    pub(crate) storages: Vec<(TempDir, Process)>,
-    outside: (TempDir, Process),
+    pub(crate) storages: Vec<Storage>,
+    outside: Storage,
     pub(crate) home: Home,
 }
 
 /// So many storages and keys, and a door with these flags.
 pub(crate) fn scene(storages: usize, keys: usize, flags: &[&str]) -> Scene {
-    let storages: Vec<(TempDir, Process)> = (0..storages).map(|_| process::fresh()).collect();
-    let home = Home::default();
-    let addresses: Vec<String> = storages.iter().map(|s| s.1.address().to_string()).collect();
-    let mut join = vec!["join"];
-    join.extend(addresses.iter().map(String::as_str));
-    home.ends(0, &join);
+    let (home, storages) = ring_of(storages);
     if keys > 0 {
         home.ends(0, &["load", &keys.to_string(), "--value-size", "2000", "--seed", "7"]);
     }
-    let door = Door::open(&home, &[&["--ring", &addresses[0]], flags].concat());
+    let door = Door::open(&home, &[&["--ring", &address(&storages[0])], flags].concat());
     Scene { door, storages, outside: process::fresh(), home }
 }
 
 impl Scene {
     /// Where a storage of the ring listens.
     pub(crate) fn address(&self, storage: usize) -> String {
-        self.storages[storage].1.address().to_string()
+        address(&self.storages[storage])
     }
 
     /// Where the one listens that is in no ring.
     pub(crate) fn newcomer(&self) -> String {
-        self.outside.1.address().to_string()
+        address(&self.outside)
     }
 }
