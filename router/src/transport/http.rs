@@ -82,12 +82,15 @@ impl HttpTransport {
     }
 
     async fn post(self, place: Uri, ask: Ask) -> Result<Answers, Silence> {
+        let said = wire::encode(&ask);
+        // It may hold a MiB of values: that is not kept twice while the storage works.
+        drop(ask);
         let request = self
             .outside
             .post(place)
             .insert_header((header::CONTENT_TYPE, wire::MEDIA_TYPE))
             .insert_header((header::ACCEPT, "application/cbor, application/problem+json"));
-        let mut answer = request.send_body(wire::encode(&ask)).await.map_err(silence)?;
+        let mut answer = request.send_body(said).await.map_err(silence)?;
         if answer.status() != StatusCode::OK {
             let why = no(&mut answer).await;
             return Err(match answer.status() {
