@@ -245,12 +245,12 @@ impl<T: Transport> Router<T> {
     /// is made for a member, and for how many were asked before it.
     pub(crate) async fn hear<R: Round>(
         &self,
-        inbox: &mut Inbox,
-        (first, message): (usize, impl Fn(&Member, usize) -> Request),
+        first: usize,
+        message: impl Fn(&Member, usize) -> Request,
         round: &mut R,
         count: &mut Count<'_>,
     ) -> Verdict {
-        let arc = count.arc();
+        let (arc, mut inbox) = (count.arc(), Inbox::default());
         let paces = self.core.lines.pace(arc.members.iter().map(|member| member.storage));
         let mut asking = Asking::of(first, &paces, self.turn(arc.members.len()));
         let patience = Duration::from_millis(patience_ms(&paces));
@@ -260,7 +260,7 @@ impl<T: Transport> Router<T> {
         loop {
             while let Some((place, before)) = asking.next() {
                 let member = &arc.members[place];
-                self.core.lines.say_into(inbox, place, member, message(member, before));
+                self.core.lines.say_into(&inbox, place, member, message(member, before));
                 slow.push(member.storage);
             }
             // Once somebody has told of a newer arc or a higher ballot, the slow are not worth waiting for: another round is.
@@ -268,7 +268,7 @@ impl<T: Transport> Router<T> {
                 && round.without_the_slow() == Verdict::Pending
                 && !count.is_wiser();
             let heard = if nothing_to_do {
-                self.next_or_given_up(inbox, arc, &slow, begun).await
+                self.next_or_given_up(&mut inbox, arc, &slow, begun).await
             } else {
                 match select(inbox.next(), alarm.as_mut()).await {
                     Either::Left((heard, _)) => heard,
