@@ -1,5 +1,6 @@
 //! How a command fails: with an exit code that means something, what happened, and what to do next.
 
+use clap::error::ErrorKind;
 use sdht::{
     NoRing, NotConnected, NotGot, NotMoved, NotSet, Trouble, plan::NoGoal, transport::Silence,
 };
@@ -84,6 +85,19 @@ impl From<io::Error> for Fail {
             io::ErrorKind::BrokenPipe => Self::silent(Code::Ok),
             _ => Self::other(format!("standard output: {why}")),
         }
+    }
+}
+
+/// What was typed cannot be read: what is wrong with it first, and behind that how it is typed.
+impl From<clap::Error> for Fail {
+    fn from(why: clap::Error) -> Self {
+        let told = why.render().to_string();
+        if why.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+            return Self::usage("what to do was not said").next(told.trim());
+        }
+        let (what, next) = told.split_once("\n\n").unwrap_or((&told, ""));
+        let what: Vec<&str> = what.split_whitespace().collect();
+        Self::usage(what.join(" ").trim_start_matches("error: ")).next(next.trim())
     }
 }
 
