@@ -45,6 +45,7 @@ mod tree;
 mod value;
 mod walk;
 mod whereis;
+mod whole;
 mod workload;
 
 use clap::{ArgAction, Args, CommandFactory, Parser, Subcommand};

@@ -1,13 +1,13 @@
 //! `sdht pull`: keys as the files of a directory.
 
-use super::{Ease, Ended, console::Console, fail::Fail, progress::Line, tree};
+use super::{Ease, Ended, console::Console, fail::Fail, progress::Line, tree, whole::Whole};
 use clap::Args;
 use futures_util::{StreamExt, stream};
 use sdht::{Ring, pace::Pace};
 use serde_json::json;
 use std::{
     cell::Cell,
-    fs::{self, File},
+    fs,
     io::{self, Write},
     path::{Path, PathBuf},
     sync::Arc,
@@ -96,16 +96,15 @@ async fn pull(
     let Some(mut object) = ring.get_stream(&key, ..).await? else { return Ok(false) };
     let path = dir.join(&name);
     let failed = |why: io::Error| tree::failed(&path, &why);
-    let unfinished = Unfinished(unfinished);
-    let mut file = File::create_new(&unfinished.0).map_err(failed)?;
+    let file = Whole::named_later(unfinished, path.clone()).map_err(failed)?;
     while let Some(bytes) = object.next().await {
         let bytes = bytes?;
-        file.write_all(&bytes).map_err(failed)?;
+        (&file).write_all(&bytes).map_err(failed)?;
         come.pace.spend(bytes.len()).await;
         come.bytes.set(come.bytes.get() + bytes.len() as u64);
     }
     make_way(dir, &name)?;
-    fs::rename(&unfinished.0, &path).map_err(failed)?;
+    file.end().map_err(failed)?;
     Ok(true)
 }
 
@@ -125,14 +124,4 @@ fn make_way(dir: &Path, name: &str) -> Result<(), Fail> {
         }
     }
     Ok(())
-}
-
-/// A file that has not come as a whole: it goes, unless it has got its name by then.
-struct Unfinished(PathBuf);
-
-impl Drop for Unfinished {
-    fn drop(&mut self) {
-        // Where it was renamed there is none.
-        let _ = fs::remove_file(&self.0);
-    }
 }
