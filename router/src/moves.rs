@@ -292,6 +292,7 @@ impl<T: Transport> Router<T> {
                 if since.get().elapsed() > patience {
                     return Err(NotMoved::Stuck { arc: Box::new(arc), why });
                 }
+                self.hold_up(&why);
                 tell(Progress::Waiting(why));
                 tries += 1;
                 self.pause(tries).await;
@@ -315,7 +316,7 @@ impl<T: Transport> Router<T> {
                 {
                     return Err(no_ring.into());
                 }
-                Err(_) => {}
+                Err(no_ring) => self.hold_up(no_ring),
             }
             self.sew_up(tell).await;
             self.pause(tries).await;

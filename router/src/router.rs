@@ -3,6 +3,7 @@
 use crate::{
     asking::{Asking, Round, patience_ms},
     counters::Counters,
+    held_up::HeldUp,
     pace::Pace,
     ring::RingMap,
     tally::Verdict,
@@ -87,6 +88,7 @@ pub(crate) struct Core<T> {
     /// How often an arc was asked about a key.
     pub(crate) rounds: Cell<u64>,
     pub(crate) counters: std::sync::Arc<Counters>,
+    held_up: RefCell<HeldUp>,
 }
 
 impl<T: Transport> Router<T> {
@@ -116,6 +118,7 @@ impl<T: Transport> Router<T> {
             turn: Cell::new(0),
             rounds: Cell::new(0),
             counters,
+            held_up: RefCell::default(),
         };
         Self { core: Rc::new(core) }
     }
@@ -323,6 +326,16 @@ impl<T: Transport> Router<T> {
     /// Who has been waited for so long that somebody may want to know, and how long.
     pub fn waited_for(&self) -> std::collections::BTreeMap<String, Duration> {
         self.core.lines.waited_for()
+    }
+
+    /// What is tried again and again, and why it was in vain, if that has been so for half a second and more.
+    pub fn held_up_by(&self) -> Option<String> {
+        self.core.held_up.borrow().why(tokio::time::Instant::now()).map(str::to_owned)
+    }
+
+    /// A try was in vain; another one follows.
+    pub(crate) fn hold_up(&self, why: impl std::fmt::Display) {
+        self.core.held_up.borrow_mut().again(why, tokio::time::Instant::now());
     }
 
     /// Takes from an answer what it tells beside the answer itself: newer arcs, higher ballots, storages that lag.

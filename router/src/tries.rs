@@ -35,7 +35,8 @@ impl<T: Transport> Router<T> {
             match Box::pin(self.find(place)).await {
                 Ok(arc) => return Ok(arc),
                 Err(no_ring) if tries.over() || no_ring.is_for_good() => return Err(no_ring.into()),
-                Err(_) => {
+                Err(no_ring) => {
+                    self.hold_up(no_ring);
                     self.core.counters.again(Reason::NoRing);
                     tries.tried += 1;
                     self.pause(tries.tried).await;
@@ -60,6 +61,7 @@ impl<T: Transport> Router<T> {
             Again::Later(trouble @ Trouble::NotAllowed { .. }) => Err(trouble),
             Again::Later(trouble) if tries.over() => Err(trouble),
             Again::Later(trouble) => {
+                self.hold_up(&trouble);
                 self.core.counters.again(reason(&trouble));
                 if matches!(trouble, Trouble::NoMajority { .. }) && tries.tried.is_multiple_of(3) {
                     // Perhaps everybody who kept the arc is gone, and others keep it now.

@@ -77,7 +77,8 @@ fn a_full_disk_is_named_nothing_is_lost_and_it_goes_on_when_there_is_room() {
         let told = home.sdht(line);
         assert!(says_all(&told), "{line:?}: {told}");
         let told = home.sdht(&[*line, &["--json"]].concat());
-        let error: serde_json::Value = serde_json::from_str(&told.err).unwrap();
+        let error = told.err.lines().next_back().unwrap();
+        let error: serde_json::Value = serde_json::from_str(error).unwrap();
         assert!(error["code"] == told.code && says_all(&told), "{line:?}: {told}");
     }
     assert!(home.sdht(refused[2]).err.contains("files had come over before that"));

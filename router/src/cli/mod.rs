@@ -91,7 +91,7 @@ pub(crate) struct Options {
     #[arg(long, global = true, value_name = "TIME", value_parser = settings::duration)]
     timeout: Option<std::time::Duration>,
 
-    /// For programs: one JSON object, or one a line; and on standard error, one for what went wrong.
+    /// For programs: one JSON object, or one a line; and one as the last line of standard error for what went wrong.
     #[arg(long, global = true)]
     json: bool,
 
