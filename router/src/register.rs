@@ -44,6 +44,19 @@ pub struct Done {
 /// How a reading or a round of one epoch went.
 type Tried<T> = Result<T, Again>;
 
+/// A majority did not accept.
+struct NotAccepted {
+    again: Again,
+    /// Every member has refused it, and will whenever it comes: it is as if it had never been sent.
+    for_good: bool,
+}
+
+impl From<NotAccepted> for Again {
+    fn from(NotAccepted { again, .. }: NotAccepted) -> Self {
+        again
+    }
+}
+
 impl<T: Transport> Router<T> {
     /// The state of a key, linearizably; none if there is no value.
     pub async fn get(&self, key: &Key) -> Result<Option<State>, NotRead> {
@@ -268,12 +281,18 @@ impl<T: Transport> Router<T> {
                 }
                 let (epoch_now, arc_now) = self.epoch_for_accept(key, arc);
                 let ballot = Ballot { epoch: epoch_now, ..ballot };
-                // Even if all refuse it: the same message may have come before, and found them willing.
-                change.may_be_applied = true;
+                // Even if all refuse it: the same message may have come before, and found them willing. Unless it is for want
+                // of room: who says so has never taken it.
+                let may_be_applied = std::mem::replace(&mut change.may_be_applied, true);
                 let unchanged = outcome != Outcome::Done || change.operation == Operation::IDENTITY;
                 let held = round.newest_ballot().filter(|_| unchanged && outcome != Outcome::Done);
                 let holders = held.map(|held| round.holders(held)).unwrap_or_default();
-                self.have_accepted(key, &arc_now, ballot, &state, &holders, held, tries).await?;
+                let accepting =
+                    self.have_accepted(key, &arc_now, ballot, &state, &holders, held, tries);
+                if let Err(NotAccepted { again, for_good }) = accepting.await {
+                    change.may_be_applied = may_be_applied || !for_good;
+                    return Err(again);
+                }
                 let header = Box::new(state.header.clone());
                 Ok(Ended::Seen(outcome, header, Some(state)))
             }
@@ -304,7 +323,7 @@ impl<T: Transport> Router<T> {
         holders: &[StorageId],
         held: Option<Ballot>,
         tries: &mut Tries,
-    ) -> Tried<()> {
+    ) -> Result<(), NotAccepted> {
         let accept = |member: &Member, _| {
             let state = match held {
                 Some(held) if holders.contains(&member.storage) => Proposed::Held(held),
@@ -319,7 +338,9 @@ impl<T: Transport> Router<T> {
         if self.hear(&mut inbox, all, &mut vote, &mut count).await == Verdict::Reached {
             return Ok(());
         }
-        Err(count.again(tries))
+        self.hear_the_rest(&mut inbox, &mut count).await;
+        let for_good = count.is_refused_for_good();
+        Err(NotAccepted { again: count.again(tries), for_good })
     }
 
     async fn change_in_one_step(

@@ -302,6 +302,21 @@ impl<T: Transport> Router<T> {
         }
     }
 
+    /// Hears those who were asked and have not answered yet, for a second at the most, as long as all may refuse for want of
+    /// room.
+    pub(crate) async fn hear_the_rest(&self, inbox: &mut Inbox, count: &mut Count<'_>) {
+        let rest = async {
+            while count.is_without_room_so_far()
+                && let Some((place, heard)) = inbox.next().await
+            {
+                let from = count.arc().members[place].storage;
+                count.hear(self, from, &heard);
+            }
+        };
+        // Who is late may have taken it.
+        let _ = tokio::time::timeout(LATE, rest).await;
+    }
+
     /// The next answer to a round, or the silence of one from whom nothing has come for too long.
     async fn next_or_given_up(
         &self,

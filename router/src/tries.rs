@@ -135,13 +135,25 @@ pub(crate) struct Count<'a> {
     wiser: bool,
     last: String,
     full: Option<String>,
+    heard: usize,
+    /// Those whose disks are full.
+    without_room: usize,
     /// Those who let us not in.
     closed: usize,
 }
 
 impl<'a> Count<'a> {
     pub(crate) fn of(arc: &'a RingArc) -> Self {
-        Self { arc, ayes: 0, wiser: false, last: "silence".into(), full: None, closed: 0 }
+        Self {
+            arc,
+            ayes: 0,
+            wiser: false,
+            last: "silence".into(),
+            full: None,
+            heard: 0,
+            without_room: 0,
+            closed: 0,
+        }
     }
 
     pub(crate) fn arc(&self) -> &'a RingArc {
@@ -155,6 +167,7 @@ impl<'a> Count<'a> {
         heard: &Heard,
     ) {
         router.take_in(self.arc, from, heard);
+        self.heard += 1;
         let address = || self.arc.member(from).map_or("?", |m| m.address.as_str()).to_owned();
         match heard {
             Ok(Ok(_)) => self.ayes += 1,
@@ -163,6 +176,7 @@ impl<'a> Count<'a> {
                     self.wiser = true;
                 }
                 if *refusal == Refusal::Full {
+                    self.without_room += 1;
                     self.full = Some(address());
                 }
                 self.last = said_no(&address(), from, refusal);
@@ -177,6 +191,17 @@ impl<'a> Count<'a> {
     /// Whether anybody has told of a newer arc, or of a higher ballot.
     pub(crate) fn is_wiser(&self) -> bool {
         self.wiser
+    }
+
+    /// Whether nobody heard so far had room for it, so that all may say so.
+    pub(crate) fn is_without_room_so_far(&self) -> bool {
+        self.without_room > 0 && self.without_room == self.heard
+    }
+
+    /// Whether all members have refused an accept as their disks are full. Such a storage does not hold it, or it would have
+    /// said so before it looked for room, and has promised not to take it when it comes a second time.
+    pub(crate) fn is_refused_for_good(&self) -> bool {
+        self.without_room == self.arc.members.len()
     }
 
     pub(crate) fn again(self, tries: &Tries) -> Again {
