@@ -150,7 +150,7 @@ fn look(key: &minor_protocol::Key) -> String {
 
 fn next_without(no_ring: &NoRing) -> Option<String> {
     match no_ring {
-        NoRing::NobodyAnswers { last, .. } if last.contains("not an answer") => Some(
+        NoRing::NobodyAnswers { is_no_storage: true, .. } => Some(
             "What listens there is no storage ('sdht serve' is none): name one of the ring, --ring HOST:PORT, or start one \
              ('minor-storage -p 8000')."
                 .into(),
@@ -260,7 +260,10 @@ impl From<NotMoved> for Fail {
             }
             NotMoved::Uneven(_) => Self::other(what)
                 .next("All is served as before; with more keys it evens out. 'sdht status' shows the shares."),
-            NotMoved::Stuck { .. } => Self::other(what).next(SEE_STATUS),
+            NotMoved::Stuck { .. } => Self::other(what).next(format!(
+                "'sdht status' shows who is missing; when they are back, this goes on from here: sdht {}",
+                super::as_typed()
+            )),
             _ => Self::other(what),
         }
     }
