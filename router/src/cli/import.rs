@@ -17,7 +17,6 @@ use std::{
     fs::File,
     io::{self, BufReader, Read},
     path::{Path, PathBuf},
-    sync::Arc,
     thread,
 };
 use tokio::sync::mpsc;
@@ -52,7 +51,7 @@ impl Import {
         let pace = self.ease.pace();
         let from = self.file.as_ref().map(|path| path.display().to_string());
         let from = from.as_deref().unwrap_or("standard input");
-        let set = |value| set(ring.clone(), from, value, Arc::clone(&pace));
+        let set = |value| set(ring.clone(), from, value, &pace);
         let mut set = values.map(set).buffer_unordered(AT_ONCE);
         let (mut line, mut keys, mut bytes) = (Line::new(console, "import"), 0_u64, 0);
         while let Some(outcome) = set.next().await {
@@ -125,7 +124,7 @@ async fn set(
     ring: Ring,
     from: &str,
     value: Result<Incoming, NoArchive>,
-    pace: Arc<Pace>,
+    pace: &Pace,
 ) -> Result<u64, Fail> {
     let not_read = |why: NoArchive| Fail::other(format!("{from}: {why}"));
     let Incoming { about, mut pieces } = value.map_err(not_read)?;

@@ -53,7 +53,7 @@ use console::Console;
 use fail::{Code, Fail};
 use futures_util::future::{Either, select};
 use sdht::pace::Pace;
-use std::{ffi::OsString, pin::pin, sync::Arc};
+use std::{ffi::OsString, pin::pin};
 
 /// A distributed hash table that people can trust with real data.
 ///
@@ -144,12 +144,12 @@ pub(crate) struct Ease {
 
 impl Ease {
     /// For all that is under way together.
-    fn pace(&self) -> Arc<Pace> {
+    fn pace(&self) -> Pace {
         let pace = Pace::default();
         if let Some(rate) = self.max_rate {
             pace.set_rate(rate);
         }
-        Arc::new(pace)
+        pace
     }
 }
 

@@ -10,7 +10,6 @@ use std::{
     fs,
     io::{self, Write},
     path::{Path, PathBuf},
-    sync::Arc,
 };
 
 /// Write the keys below a prefix to files of a directory, as 'sdht push' took them from there.
@@ -80,7 +79,7 @@ impl Pull {
 /// What has come so far, and how fast more may.
 struct Come {
     bytes: Cell<u64>,
-    pace: Arc<Pace>,
+    pace: Pace,
 }
 
 /// Writes a value to its file, and says whether there was one.
