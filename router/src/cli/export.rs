@@ -45,17 +45,16 @@ impl Export {
                 .next("Write it to a file with -o FILE, or into a pipe."));
         }
         let ring = console.ring().await?;
-        let file = self.output.as_deref().map(Whole::at).transpose();
-        let file = file.map_err(|why| self.no_file(&why))?;
+        let failed = |why: io::Error| match &self.output {
+            Some(path) => Fail::file(path, why),
+            None => why.into(),
+        };
+        let file = self.output.as_deref().map(Whole::at).transpose().map_err(failed)?;
         let to: Box<dyn Write + '_> = match &file {
             Some(file) => Box::new(file),
             None => Box::new(io::stdout()),
         };
         let pace = self.ease.pace();
-        let failed = |why: io::Error| match &self.output {
-            Some(_) => self.no_file(&why),
-            None => why.into(),
-        };
         let mut writer = Writer::new(BufWriter::new(to)).map_err(failed)?;
         let open = |key: Result<sdht::Key, NotGot>| {
             let ring = ring.clone();
@@ -94,10 +93,5 @@ impl Export {
         }
         console.say(format_args!("{keys} keys, {}", indicatif::BinaryBytes(bytes)));
         Ok(())
-    }
-
-    fn no_file(&self, why: &io::Error) -> Fail {
-        let path = self.output.as_ref().map(|path| path.display().to_string());
-        Fail::other(format!("{}: {why}", path.unwrap_or_default()))
     }
 }

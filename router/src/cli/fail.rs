@@ -4,7 +4,7 @@ use clap::error::ErrorKind;
 use sdht::{
     NoRing, NotConnected, NotGot, NotMoved, NotSet, Trouble, plan::NoGoal, transport::Silence,
 };
-use std::io;
+use std::{fmt::Display, io, path::Path};
 
 /// What the shell is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,6 +51,11 @@ impl Fail {
         Self::new(Code::Usage, what)
     }
 
+    /// A file or directory that cannot be used.
+    pub(crate) fn file(path: &Path, why: impl Display) -> Self {
+        Self::other(format!("{}: {why}", path.display()))
+    }
+
     /// Only an exit code: what there is to say was said.
     pub(crate) fn silent(code: Code) -> Self {
         Self::new(code, "")
@@ -58,6 +63,13 @@ impl Fail {
 
     pub(crate) fn next(self, next: impl Into<String>) -> Self {
         Self { next: Some(next.into()), ..self }
+    }
+
+    /// It ended when a part of it was done.
+    pub(crate) fn after(self, done: impl Display) -> Self {
+        let what = format!("{} ({done} before that)", self.what);
+        let next = self.next.or(Some("The same again does no harm.".into()));
+        Self { code: self.code, what, next }
     }
 
     /// Says it on standard error.

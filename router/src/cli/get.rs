@@ -101,7 +101,7 @@ impl Get {
             return console.object(self.shown(object).await?);
         }
         let Some(path) = file else { return self.write_out(console, object).await };
-        let failed = |why: io::Error| Fail::other(format!("{}: {why}", path.display()));
+        let failed = |why: io::Error| Fail::file(path, why);
         let to = Whole::at(path).map_err(failed)?;
         let mut line = Line::new(console, format!("get {}", self.key));
         let mut written = 0;

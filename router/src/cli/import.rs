@@ -62,9 +62,7 @@ impl Import {
                     line.show(format_args!("{keys} keys, {}", indicatif::BinaryBytes(bytes)));
                 }
                 Err(why) => {
-                    let what = format!("{} ({keys} keys were set before that)", why.what);
-                    let next = why.next.or(Some("The same again does no harm.".into()));
-                    return Err(Fail { code: why.code, what, next });
+                    return Err(why.after(format_args!("{keys} keys were set")));
                 }
             }
         }
@@ -85,9 +83,7 @@ struct Incoming {
 /// Reads on a thread that may wait, a few values ahead and of each a few pieces.
 fn read(file: Option<&Path>) -> Result<mpsc::Receiver<Result<Incoming, NoArchive>>, Fail> {
     let from: Box<dyn Read + Send> = match file {
-        Some(path) => Box::new(
-            File::open(path).map_err(|why| Fail::other(format!("{}: {why}", path.display())))?,
-        ),
+        Some(path) => Box::new(File::open(path).map_err(|why| Fail::file(path, why))?),
         None => Box::new(io::stdin()),
     };
     let (send, values) = mpsc::channel(1);

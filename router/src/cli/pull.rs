@@ -49,7 +49,7 @@ impl Pull {
             }
             names.push(name.to_owned());
         }
-        fs::create_dir_all(&self.dir).map_err(|why| tree::failed(&self.dir, &why))?;
+        fs::create_dir_all(&self.dir).map_err(|why| Fail::file(&self.dir, why))?;
         let come = Come { bytes: Cell::new(0), pace: self.ease.pace() };
         let pull = |(n, name): (usize, &String)| {
             let unfinished = self.dir.join(format!(".sdht-pull-{}-{n}", std::process::id()));
@@ -62,7 +62,9 @@ impl Pull {
             match tokio::time::timeout(tree::LOOK, pulled.next()).await {
                 Ok(None) => break,
                 Ok(Some(Ok(there))) => files += u64::from(there),
-                Ok(Some(Err(why))) => return Err(tree::broke_off(why, files)),
+                Ok(Some(Err(why))) => {
+                    return Err(why.after(format_args!("{files} files had come over")));
+                }
                 // A long value is under way.
                 Err(_) => {}
             }
@@ -94,7 +96,7 @@ async fn pull(
     // What has gone since it was listed is gone.
     let Some(mut object) = ring.get_stream(&key, ..).await? else { return Ok(false) };
     let path = dir.join(&name);
-    let failed = |why: io::Error| tree::failed(&path, &why);
+    let failed = |why: io::Error| Fail::file(&path, why);
     let file = Whole::named_later(unfinished, path.clone()).map_err(failed)?;
     while let Some(bytes) = object.next().await {
         let bytes = bytes?;
@@ -115,11 +117,11 @@ fn make_way(dir: &Path, name: &str) -> Result<(), Fail> {
         way.push(part);
         match fs::symlink_metadata(&way) {
             Ok(there) if there.is_dir() => {}
-            Ok(_) => return Err(Fail::other(format!("{}: is no directory", way.display()))),
+            Ok(_) => return Err(Fail::file(&way, "is no directory")),
             Err(why) if why.kind() == io::ErrorKind::NotFound => {
-                fs::create_dir(&way).map_err(|why| tree::failed(&way, &why))?;
+                fs::create_dir(&way).map_err(|why| Fail::file(&way, why))?;
             }
-            Err(why) => return Err(tree::failed(&way, &why)),
+            Err(why) => return Err(Fail::file(&way, why)),
         }
     }
     Ok(())
