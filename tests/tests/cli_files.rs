@@ -1,12 +1,20 @@
 //! `-o FILE`: what is there stays until all has come, nothing half done is left behind, and what is no plain file is written to
 //! as it stands.
 
+use rustix::fs::Mode;
 use sdht_tests::{
     command::{Home, Told, interrupt},
     process::LIMIT,
     rings::{Storage, ring_of},
 };
-use std::{fs, os::unix::fs::symlink, process::Child, thread, time::Instant};
+use std::{
+    fs,
+    os::unix::fs::symlink,
+    path::PathBuf,
+    process::Child,
+    thread,
+    time::{Duration, Instant},
+};
 
 /// Long enough to be seen half-way.
 const LONG: usize = 48 << 20;
@@ -47,6 +55,13 @@ fn half_got(home: &Home, storages: &[Storage]) -> Child {
     child
 }
 
+/// A pipe with a name.
+fn pipe_in(home: &Home) -> PathBuf {
+    let pipe = home.path().join("pipe");
+    rustix::fs::mkfifoat(rustix::fs::CWD, &pipe, Mode::RUSR | Mode::WUSR).unwrap();
+    pipe
+}
+
 #[test]
 fn a_get_that_breaks_off_leaves_the_old_file_and_nothing_else() {
     let (home, storages) = with_a_long_value();
@@ -79,9 +94,7 @@ fn what_is_no_plain_file_is_written_to_as_it_stands() {
         assert!(to("/dev/stdout").out == wanted, "{line:?}");
 
         // A pipe with a name is read by somebody else.
-        let pipe = home.path().join("pipe");
-        let mode = rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR;
-        rustix::fs::mkfifoat(rustix::fs::CWD, &pipe, mode).unwrap();
+        let pipe = pipe_in(&home);
         let read = {
             let pipe = pipe.clone();
             thread::spawn(move || fs::read(pipe).unwrap())
@@ -116,4 +129,18 @@ fn behind_a_link_it_is_the_file_that_is_replaced() {
     // What is a directory, or lies in none, is said to be so.
     assert!(home.ends(1, &["get", "k", "-o", "dir"]).err.contains("directory"));
     assert!(home.ends(1, &["get", "k", "-o", "nowhere/file"]).err.contains("nowhere/file"));
+}
+
+#[test]
+fn a_pipe_that_nobody_reads_is_given_up_by_ctrl_c() {
+    let (home, _storages) = ring_of(1);
+    home.ends(0, &["set", "k", "value"]);
+    pipe_in(&home);
+    for line in [["get", "k", "-o", "pipe"].as_slice(), &["export", "-o", "pipe"]] {
+        let child = home.begin(line);
+        thread::sleep(Duration::from_secs(1));
+        let told = interrupt(child);
+        assert_eq!(told.code, 130, "{line:?}: {told}");
+    }
+    assert_eq!(files(&home), ["pipe"]);
 }

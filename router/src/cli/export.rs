@@ -49,7 +49,10 @@ impl Export {
             Some(path) => Fail::file(path, why),
             None => why.into(),
         };
-        let file = self.output.as_deref().map(Whole::at).transpose().map_err(failed)?;
+        let file = match &self.output {
+            Some(path) => Some(Whole::at(path).await.map_err(failed)?),
+            None => None,
+        };
         let to: Box<dyn Write + '_> = match &file {
             Some(file) => Box::new(file),
             None => Box::new(io::stdout()),

@@ -102,7 +102,7 @@ impl Get {
         }
         let Some(path) = file else { return self.write_out(console, object).await };
         let failed = |why: io::Error| Fail::file(path, why);
-        let to = Whole::at(path).map_err(failed)?;
+        let to = Whole::at(path).await.map_err(failed)?;
         let mut line = Line::new(console, format!("get {}", self.key));
         let mut written = 0;
         while let Some(bytes) = object.next().await {

@@ -5,7 +5,9 @@ use std::{
     io::{self, Write},
     os::{fd::AsFd, unix::fs::MetadataExt},
     path::{Path, PathBuf},
+    thread,
 };
+use tokio::sync::oneshot;
 
 /// The file, on its way.
 pub(super) struct Whole {
@@ -17,7 +19,15 @@ pub(super) struct Whole {
 impl Whole {
     /// What a person named: behind a link it is what the link leads to, and where that is no plain file, a pipe or a device, it
     /// is written to as it stands.
-    pub(super) fn at(path: &Path) -> io::Result<Self> {
+    pub(super) async fn at(path: &Path) -> io::Result<Self> {
+        let path = path.to_owned();
+        // A pipe opens when somebody reads it: on a thread that nobody waits for when it is given up.
+        let (tell, told) = oneshot::channel();
+        thread::spawn(move || drop(tell.send(Self::open(&path))));
+        told.await.map_err(io::Error::other)?
+    }
+
+    fn open(path: &Path) -> io::Result<Self> {
         if let Some(file) = standard_output(path)? {
             return Ok(Self { file, names: None });
         }
@@ -103,7 +113,7 @@ mod tests {
     use std::os::unix::fs::{PermissionsExt, symlink};
 
     fn written(path: &Path, text: &str) -> Whole {
-        let whole = Whole::at(path).unwrap();
+        let whole = Whole::open(path).unwrap();
         (&whole).write_all(text.as_bytes()).unwrap();
         whole
     }
