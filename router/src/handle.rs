@@ -250,6 +250,11 @@ impl Ring {
         self.run(|router| async move { router.waited_for() }).await.unwrap_or_default()
     }
 
+    /// Why what is under way is tried again and again, if that has been so for half a second and more.
+    pub async fn held_up_by(&self) -> Option<String> {
+        self.run(|router| async move { router.held_up_by() }).await.ok().flatten()
+    }
+
     /// Has something done on the router's thread.
     async fn run<A, F>(
         &self,

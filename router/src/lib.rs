@@ -133,6 +133,7 @@ pub mod error;
 mod fill;
 pub mod get;
 pub mod handle;
+mod held_up;
 pub mod keeper;
 pub mod listing;
 pub mod look;

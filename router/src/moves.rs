@@ -14,6 +14,7 @@ mod compare;
 mod decide;
 mod evict;
 mod far;
+mod leaver;
 mod preview;
 mod progress;
 mod purge;
@@ -25,6 +26,7 @@ mod weigh;
 pub(crate) use decide::note;
 pub use evict::{Loss, Lost, Mute};
 pub use far::{Far, Gone};
+pub use leaver::{Leaver, Presence};
 pub use preview::{Moved, Preview, Wanted};
 pub use progress::{Progress, Swept, Synced};
 pub use purge::Purged;
@@ -293,6 +295,7 @@ impl<T: Transport> Router<T> {
                 if since.get().elapsed() > patience {
                     return Err(NotMoved::Stuck { arc: Box::new(arc), why });
                 }
+                self.hold_up(&why);
                 tell(Progress::Waiting(why));
                 tries += 1;
                 self.pause(tries).await;
@@ -316,7 +319,7 @@ impl<T: Transport> Router<T> {
                 {
                     return Err(no_ring.into());
                 }
-                Err(_) => {}
+                Err(no_ring) => self.hold_up(no_ring),
             }
             self.sew_up(tell).await;
             self.pause(tries).await;

@@ -11,7 +11,7 @@ use crate::{
     object::Manifest,
     router::Router,
     tally::Verdict,
-    transport::Transport,
+    transport::{Inbox, Transport},
     tries::{Again, Count, Tries, is_untouched},
 };
 use minor_protocol::{
@@ -44,6 +44,19 @@ pub struct Done {
 /// How a reading or a round of one epoch went.
 type Tried<T> = Result<T, Again>;
 
+/// A majority did not accept.
+struct NotAccepted {
+    again: Again,
+    /// Every member has refused it, and will whenever it comes: it is as if it had never been sent.
+    for_good: bool,
+}
+
+impl From<NotAccepted> for Again {
+    fn from(NotAccepted { again, .. }: NotAccepted) -> Self {
+        again
+    }
+}
+
 impl<T: Transport> Router<T> {
     /// The state of a key, linearizably; none if there is no value.
     pub async fn get(&self, key: &Key) -> Result<Option<State>, NotRead> {
@@ -71,7 +84,10 @@ impl<T: Transport> Router<T> {
             Request::Read { key: key.clone(), epoch: arc.epoch, show }
         };
         let (mut get, mut count) = (Get::of(arc.members.len()), Count::of(arc));
-        if self.hear(arc.majority(), read, &mut get, &mut count).await != Verdict::Reached {
+        let mut inbox = Inbox::default();
+        if self.hear(&mut inbox, arc.majority(), read, &mut get, &mut count).await
+            != Verdict::Reached
+        {
             return Err(count.again(tries));
         }
         let value_of = |seen: Shown| match seen.content {
@@ -245,7 +261,10 @@ impl<T: Transport> Router<T> {
         }
         let prepare = |_: &Member, _| Request::Prepare { key: key.clone(), ballot, show };
         let (mut round, mut count) = (Prepare::of(arc.members.len()), Count::of(arc));
-        if self.hear(arc.majority(), prepare, &mut round, &mut count).await != Verdict::Reached {
+        let mut inbox = Inbox::default();
+        if self.hear(&mut inbox, arc.majority(), prepare, &mut round, &mut count).await
+            != Verdict::Reached
+        {
             return Err(count.again(tries));
         }
         match round.decide(change, self.now_ms()) {
@@ -265,12 +284,17 @@ impl<T: Transport> Router<T> {
                 }
                 let (epoch_now, arc_now) = self.epoch_for_accept(key, arc);
                 let ballot = Ballot { epoch: epoch_now, ..ballot };
-                // Even if all refuse it: the same message may have come before, and found them willing.
-                change.may_be_applied = true;
+                // Even if all refuse it: the same message may have come before, and found them willing. Unless it is for want
+                // of room: who says so has never taken it.
+                let may_be_applied = std::mem::replace(&mut change.may_be_applied, true);
                 let held = round.newest_ballot().filter(|_| outcome != Outcome::Done);
                 let holders = held.map(|held| (held, round.holders(held)));
                 let holders = holders.as_ref().map(|(held, holders)| (*held, &holders[..]));
-                self.have_accepted(key, &arc_now, ballot, &state, holders, tries).await?;
+                let accepting = self.have_accepted(key, &arc_now, ballot, &state, holders, tries);
+                if let Err(NotAccepted { again, for_good }) = accepting.await {
+                    change.may_be_applied = may_be_applied || !for_good;
+                    return Err(again);
+                }
                 let header = Box::new(state.header.clone());
                 Ok(Ended::Seen(outcome, header, Some(state)))
             }
@@ -296,7 +320,7 @@ impl<T: Transport> Router<T> {
         state: &State,
         holders: Option<(Ballot, &[StorageId])>,
         tries: &mut Tries,
-    ) -> Tried<()> {
+    ) -> Result<(), NotAccepted> {
         let accept = |member: &Member, _| {
             let state = match holders {
                 Some((held, by)) if by.contains(&member.storage) => Proposed::Held(held),
@@ -306,10 +330,13 @@ impl<T: Transport> Router<T> {
         };
         let (mut vote, mut count) = (Accept::of(arc.members.len()), Count::of(arc));
         // All are to hold it, so all are asked; whoever is slow has it a little later.
-        if self.hear(arc.members.len(), accept, &mut vote, &mut count).await == Verdict::Reached {
+        let (mut inbox, all) = (Inbox::default(), arc.members.len());
+        if self.hear(&mut inbox, all, accept, &mut vote, &mut count).await == Verdict::Reached {
             return Ok(());
         }
-        Err(count.again(tries))
+        self.hear_the_rest(&mut inbox, &mut count).await;
+        let for_good = count.is_refused_for_good();
+        Err(NotAccepted { again: count.again(tries), for_good })
     }
 
     async fn change_in_one_step(

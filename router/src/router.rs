@@ -3,6 +3,7 @@
 use crate::{
     asking::{Asking, Round, patience_ms},
     counters::Counters,
+    held_up::HeldUp,
     pace::Pace,
     ring::RingMap,
     tally::Verdict,
@@ -87,6 +88,7 @@ pub(crate) struct Core<T> {
     /// How often an arc was asked about a key.
     pub(crate) rounds: Cell<u64>,
     pub(crate) counters: std::sync::Arc<Counters>,
+    held_up: RefCell<HeldUp>,
 }
 
 impl<T: Transport> Router<T> {
@@ -116,6 +118,7 @@ impl<T: Transport> Router<T> {
             turn: Cell::new(0),
             rounds: Cell::new(0),
             counters,
+            held_up: RefCell::default(),
         };
         Self { core: Rc::new(core) }
     }
@@ -245,12 +248,13 @@ impl<T: Transport> Router<T> {
     /// is made for a member, and for how many were asked before it.
     pub(crate) async fn hear<R: Round>(
         &self,
+        inbox: &mut Inbox,
         first: usize,
         message: impl Fn(&Member, usize) -> Request,
         round: &mut R,
         count: &mut Count<'_>,
     ) -> Verdict {
-        let (arc, mut inbox) = (count.arc(), Inbox::default());
+        let arc = count.arc();
         let paces = self.core.lines.pace(arc.members.iter().map(|member| member.storage));
         let mut asking = Asking::of(first, &paces, self.turn(arc.members.len()));
         let patience = Duration::from_millis(patience_ms(&paces));
@@ -260,7 +264,7 @@ impl<T: Transport> Router<T> {
         loop {
             while let Some((place, before)) = asking.next() {
                 let member = &arc.members[place];
-                self.core.lines.say_into(&inbox, place, member, message(member, before));
+                self.core.lines.say_into(inbox, place, member, message(member, before));
                 slow.push(member.storage);
             }
             // Once somebody has told of a newer arc or a higher ballot, the slow are not worth waiting for: another round is.
@@ -268,7 +272,7 @@ impl<T: Transport> Router<T> {
                 && round.without_the_slow() == Verdict::Pending
                 && !count.is_wiser();
             let heard = if nothing_to_do {
-                self.next_or_given_up(&mut inbox, arc, &slow, begun).await
+                self.next_or_given_up(inbox, arc, &slow, begun).await
             } else {
                 match select(inbox.next(), alarm.as_mut()).await {
                     Either::Left((heard, _)) => heard,
@@ -299,6 +303,21 @@ impl<T: Transport> Router<T> {
         }
     }
 
+    /// Hears those who were asked and have not answered yet, for a second at the most, as long as all may refuse for want of
+    /// room.
+    pub(crate) async fn hear_the_rest(&self, inbox: &mut Inbox, count: &mut Count<'_>) {
+        let rest = async {
+            while count.is_without_room_so_far()
+                && let Some((place, heard)) = inbox.next().await
+            {
+                let from = count.arc().members[place].storage;
+                count.hear(self, from, &heard);
+            }
+        };
+        // Who is late may have taken it.
+        let _ = tokio::time::timeout(LATE, rest).await;
+    }
+
     /// The next answer to a round, or the silence of one from whom nothing has come for too long.
     async fn next_or_given_up(
         &self,
@@ -323,6 +342,16 @@ impl<T: Transport> Router<T> {
     /// Who has been waited for so long that somebody may want to know, and how long.
     pub fn waited_for(&self) -> std::collections::BTreeMap<String, Duration> {
         self.core.lines.waited_for()
+    }
+
+    /// What is tried again and again, and why it was in vain, if that has been so for half a second and more.
+    pub fn held_up_by(&self) -> Option<String> {
+        self.core.held_up.borrow().why(tokio::time::Instant::now()).map(str::to_owned)
+    }
+
+    /// A try was in vain; another one follows.
+    pub(crate) fn hold_up(&self, why: impl std::fmt::Display) {
+        self.core.held_up.borrow_mut().again(why, tokio::time::Instant::now());
     }
 
     /// Takes from an answer what it tells beside the answer itself: newer arcs, higher ballots, storages that lag.

@@ -35,7 +35,8 @@ impl<T: Transport> Router<T> {
             match Box::pin(self.find(place)).await {
                 Ok(arc) => return Ok(arc),
                 Err(no_ring) if tries.over() || no_ring.is_for_good() => return Err(no_ring.into()),
-                Err(_) => {
+                Err(no_ring) => {
+                    self.hold_up(no_ring);
                     self.core.counters.again(Reason::NoRing);
                     tries.tried += 1;
                     self.pause(tries.tried).await;
@@ -60,6 +61,7 @@ impl<T: Transport> Router<T> {
             Again::Later(trouble @ Trouble::NotAllowed { .. }) => Err(trouble),
             Again::Later(trouble) if tries.over() => Err(trouble),
             Again::Later(trouble) => {
+                self.hold_up(&trouble);
                 self.core.counters.again(reason(&trouble));
                 if matches!(trouble, Trouble::NoMajority { .. }) && tries.tried.is_multiple_of(3) {
                     // Perhaps everybody who kept the arc is gone, and others keep it now.
@@ -133,13 +135,25 @@ pub(crate) struct Count<'a> {
     wiser: bool,
     last: String,
     full: Option<String>,
+    heard: usize,
+    /// Those whose disks are full.
+    without_room: usize,
     /// Those who let us not in.
     closed: usize,
 }
 
 impl<'a> Count<'a> {
     pub(crate) fn of(arc: &'a RingArc) -> Self {
-        Self { arc, ayes: 0, wiser: false, last: "silence".into(), full: None, closed: 0 }
+        Self {
+            arc,
+            ayes: 0,
+            wiser: false,
+            last: "silence".into(),
+            full: None,
+            heard: 0,
+            without_room: 0,
+            closed: 0,
+        }
     }
 
     pub(crate) fn arc(&self) -> &'a RingArc {
@@ -153,6 +167,7 @@ impl<'a> Count<'a> {
         heard: &Heard,
     ) {
         router.take_in(self.arc, from, heard);
+        self.heard += 1;
         let address = || self.arc.member(from).map_or("?", |m| m.address.as_str()).to_owned();
         match heard {
             Ok(Ok(_)) => self.ayes += 1,
@@ -161,6 +176,7 @@ impl<'a> Count<'a> {
                     self.wiser = true;
                 }
                 if *refusal == Refusal::Full {
+                    self.without_room += 1;
                     self.full = Some(address());
                 }
                 self.last = said_no(&address(), from, refusal);
@@ -177,16 +193,27 @@ impl<'a> Count<'a> {
         self.wiser
     }
 
+    /// Whether nobody heard so far had room for it, so that all may say so.
+    pub(crate) fn is_without_room_so_far(&self) -> bool {
+        self.without_room > 0 && self.without_room == self.heard
+    }
+
+    /// Whether all members have refused an accept as their disks are full. Such a storage does not hold it, or it would have
+    /// said so before it looked for room, and has promised not to take it when it comes a second time.
+    pub(crate) fn is_refused_for_good(&self) -> bool {
+        self.without_room == self.arc.members.len()
+    }
+
     pub(crate) fn again(self, tries: &Tries) -> Again {
         if self.wiser {
             return Again::Wiser;
         }
+        // So many that the others are no majority.
+        let too_many = |those| those + self.arc.majority() > self.arc.members.len();
         Again::Later(match self.full {
-            Some(storage) => Trouble::Full(storage),
-            None if self.closed + self.arc.majority() > self.arc.members.len() => {
-                Trouble::NotAllowed { last: self.last }
-            }
-            None => Trouble::NoMajority {
+            Some(storage) if too_many(self.without_room) => Trouble::Full(storage),
+            _ if too_many(self.closed) => Trouble::NotAllowed { last: self.last },
+            _ => Trouble::NoMajority {
                 span: self.arc.span,
                 heard: self.ayes,
                 of: self.arc.members.len(),
@@ -203,4 +230,35 @@ impl<'a> Count<'a> {
 /// later, when the storage's clock has caught up.
 pub(crate) fn is_untouched(heard: &Heard) -> bool {
     matches!(heard, Ok(Err(Refusal::Refused { .. } | Refusal::Full)) | Err(Silence::NotAllowed(_)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use minor_protocol::{Member, RingId, Span};
+
+    /// One full disk beside one that is silent for a moment is nothing to tell an operator of.
+    #[test]
+    fn full_disks_are_blamed_only_if_the_others_are_too_few() {
+        let member =
+            |n| Member { storage: StorageId(n), address: format!("a:{n}"), zone: String::new() };
+        let arc = RingArc {
+            ring: RingId(1),
+            span: Span::WHOLE,
+            epoch: 1,
+            members: (0..3).map(member).collect(),
+            filling: None,
+            copies: 3,
+            sealed: None,
+        };
+        let why = |without_room| {
+            let count = Count { full: Some("a:0".into()), without_room, ..Count::of(&arc) };
+            match count.again(&Tries::new(10)) {
+                Again::Later(why) => why,
+                Again::Wiser => unreachable!("nobody has told of anything newer"),
+            }
+        };
+        assert!(matches!(why(1), Trouble::NoMajority { .. }));
+        assert_eq!(why(2), Trouble::Full("a:0".into()));
+    }
 }

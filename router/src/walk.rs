@@ -61,6 +61,8 @@ pub enum NoRing {
         asked: usize,
         /// The last silence.
         last: String,
+        /// What listens where that came from is no storage: it says something else.
+        is_no_storage: bool,
     },
     /// Everybody reachable was asked, and a stretch of the ring is kept by none of them.
     #[error(
@@ -263,6 +265,7 @@ impl<T: Transport> Router<T> {
             }
             Err(silence) => {
                 walk.last = format!("{address}: {silence}");
+                walk.last_is_garbled = matches!(silence, Silence::Garbled(_));
                 if let Silence::NotAllowed(_) = &silence {
                     walk.closed = Some((address.clone(), silence.to_string()));
                 }
@@ -330,7 +333,9 @@ struct Walk {
     asking: FuturesUnordered<LocalBoxFuture<'static, Asked>>,
     /// Who let us not in, and why.
     closed: Option<(String, String)>,
+    /// The last silence, and whether something was said all the same.
     last: String,
+    last_is_garbled: bool,
 }
 
 impl Walk {
@@ -346,6 +351,7 @@ impl Walk {
             asking: FuturesUnordered::new(),
             closed: None,
             last: "nobody was silent".into(),
+            last_is_garbled: false,
         };
         walk.hear_of(seeds.into_iter().chain(known));
         walk
@@ -399,12 +405,13 @@ impl Walk {
                 if let Some((address, why)) = self.closed.clone() {
                     return NoRing::NotAllowed { address, why };
                 }
-                NoRing::NobodyAnswers { asked, last: self.last.clone() }
+                let (last, is_no_storage) = (self.last.clone(), self.last_is_garbled);
+                NoRing::NobodyAnswers { asked, last, is_no_storage }
             }
             // Whoever is silent may be in one.
             (Some(plain), _) if self.seen.is_empty() && !nobody_is_silent => {
                 let last = format!("{}; {plain} is in no ring", self.last);
-                NoRing::NobodyAnswers { asked, last }
+                NoRing::NobodyAnswers { asked, last, is_no_storage: self.last_is_garbled }
             }
             (Some(plain), _) if self.seen.is_empty() => NoRing::NotFounded(plain.clone()),
             (_, gap) => {

@@ -14,7 +14,6 @@ use minor_storage::{
         sled::Options,
     },
 };
-use sd_notify::NotifyState;
 use std::{
     io,
     net::{IpAddr, Ipv4Addr, SocketAddr},
@@ -75,11 +74,11 @@ pub(crate) fn serve(flags: &Serve) -> Result<(), NoStart> {
         let asked = http::asked_to_stop()?;
         let stop = async {
             asked.await;
-            tell(NotifyState::Stopping);
+            http::tell_stopping();
         };
         let listener = http::listen(socket).map_err(not_ours)?;
         eprintln!("minor-storage: listening on http://{address}/ (data in {})", dir.display());
-        tell(NotifyState::Ready);
+        http::tell_ready();
         let upkeep = Upkeep::begin(storage.clone())?;
         http::serve(listener, face, flags.workers.into(), stop).await?;
         upkeep.end();
@@ -142,11 +141,4 @@ fn reached_at(address: SocketAddr) -> SocketAddr {
         "nobody can be told to ask {address}: give --advertise HOST:PORT before joining a ring"
     );
     SocketAddr::new(Ipv4Addr::LOCALHOST.into(), address.port())
-}
-
-/// Tells the service manager, if there is one.
-fn tell(state: NotifyState<'_>) {
-    if let Err(error) = sd_notify::notify(&[state]) {
-        log::warn!("the service manager could not be told: {error}");
-    }
 }

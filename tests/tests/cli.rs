@@ -111,6 +111,10 @@ fn what_is_typed_wrong_ends_with_code_2_and_says_why() {
     {
         let told = home.ends(2, &[verb]);
         assert!(told.err.contains("required") && told.err.contains("Usage: sdht"), "{told}");
+        let told = home.ends(2, &[verb, "--json"]);
+        let error: serde_json::Value = serde_json::from_str(&told.err).unwrap();
+        assert!(error["error"].as_str().unwrap().contains("required"), "{told}");
+        assert!(error["next"].as_str().unwrap().contains("Usage: sdht"), "{told}");
     }
     for verb in ASKING.iter().map(|line| line[0]).chain(["import", "config"]) {
         assert!(home.ends(2, &[verb, "--nonsense"]).err.contains("--nonsense"));
@@ -133,6 +137,10 @@ fn what_is_typed_wrong_ends_with_code_2_and_says_why() {
     ] {
         let told = home.ends(2, line);
         assert!(!told.err.is_empty() && told.out.is_empty(), "{line:?}: {told}");
+        let told = home.ends(2, &[&["--json"], line].concat());
+        let error: serde_json::Value = serde_json::from_str(&told.err).unwrap();
+        assert!(error["code"] == 2 && error["error"].is_string(), "{line:?}: {told}");
+        assert!(told.out.is_empty(), "{line:?}: {told}");
     }
     let variable = home.command(&["config"]).env("SDHT_TIMEOUT", "soon").output().unwrap();
     let told = Told::of(variable);

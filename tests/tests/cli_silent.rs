@@ -8,6 +8,7 @@ use sdht_tests::{
 };
 use std::{
     fs,
+    io::{BufRead, BufReader, Read},
     time::{Duration, Instant},
 };
 
@@ -241,4 +242,29 @@ fn a_program_that_is_no_storage_is_told_from_nobody() {
     let told = home.ends(5, &["get", "k", "--ring", &place]);
     assert!(told.err.contains("is no storage") && told.err.contains("sdht serve"), "{told}");
     drop(storages);
+}
+
+#[test]
+fn what_is_tried_in_vain_says_so_within_a_second_and_ends_when_the_time_is_up() {
+    let (home, mut storages) = filled_ring_of(3);
+    home.ends(0, &["get", "key 1"]);
+    storages.iter_mut().for_each(|storage| storage.1.kill9());
+    for line in [&["get", "key 1"][..], &["set", "key 1", "v"], &["keys"], &["repair"]] {
+        let begun = Instant::now();
+        let mut child = home.begin(&[line, &["--timeout", "4s"]].concat());
+        let mut first = String::new();
+        let mut err = BufReader::new(child.stderr.take().unwrap());
+        err.read_line(&mut first).unwrap();
+        // A second, and what a busy machine takes to start it.
+        assert!(begun.elapsed() < Duration::from_millis(2_500), "{line:?}: {:?}", begun.elapsed());
+        assert!(first.contains("no majority answers") || first.contains("refused"), "{first}");
+        assert!(first.contains("tried again") && first.contains("--timeout"), "{first}");
+        let mut rest = String::new();
+        err.read_to_string(&mut rest).unwrap();
+        let code = child.wait().unwrap().code();
+        assert!(code == Some(5) && begun.elapsed() >= Duration::from_secs(4), "{line:?}: {rest}");
+        assert!(rest.starts_with("sdht: "), "it is said once: {rest}");
+        let quiet = home.ends(5, &[line, &["--timeout", "1s", "--quiet"]].concat());
+        assert!(quiet.err.starts_with("sdht: "), "{quiet}");
+    }
 }

@@ -7,7 +7,7 @@ use sdht_tests::{
         keeping::{Misfortune, keep},
         losses::lose,
         scenario::{Report, Scenario},
-        stories::a_first_write_while_a_newcomer_comes,
+        stories::{a_first_write_while_a_newcomer_comes, a_set_finds_every_disk_full},
     },
 };
 use std::{
@@ -195,6 +195,12 @@ fn a_first_write_is_done_although_the_arc_gains_a_member_in_the_middle_of_it() {
     for filled in [false, true] {
         a_first_write_while_a_newcomer_comes(filled).unwrap_or_else(|why| panic!("{why}"));
     }
+}
+
+#[test]
+fn a_set_that_every_storage_refuses_for_want_of_room_has_changed_nothing() {
+    a_set_finds_every_disk_full(&[]).unwrap();
+    a_set_finds_every_disk_full(&[2]).unwrap();
 }
 
 /// Every seed that ever failed, with what it found.

@@ -15,11 +15,13 @@ use std::{
     io::{self, BufRead, BufWriter, IsTerminal, Stdout, Write},
     os::unix::fs::PermissionsExt,
     path::Path,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 /// How often it is looked whom the command waits for.
-const GLANCE: Duration = Duration::from_millis(500);
+const GLANCE: Duration = Duration::from_millis(250);
+/// How often it is said that it does not get on.
+const AGAIN: Duration = Duration::from_secs(10);
 
 /// What a verb works with.
 pub(crate) struct Console {
@@ -95,9 +97,10 @@ impl Console {
         self.settles.set(true);
     }
 
-    /// Says whom the command waits for, each once, as long as it takes.
+    /// Says whom the command waits for, each once, and what it tries in vain, as long as it takes.
     pub(crate) async fn say_who_is_waited_for(&self) -> Infallible {
         let mut said: Vec<String> = vec![];
+        let mut said_why: Option<Instant> = None;
         loop {
             actix_rt::time::sleep(GLANCE).await;
             let Some(ring) = self.ring.get() else { continue };
@@ -106,6 +109,16 @@ impl Console {
                     self.say(format_args!("{address} does not answer; it is waited for"));
                     said.push(address);
                 }
+            }
+            // Where somebody is waited for, that is why.
+            if said.is_empty()
+                && said_why.is_none_or(|said| said.elapsed() >= AGAIN)
+                && let Some(why) = ring.held_up_by().await
+            {
+                self.say(format_args!(
+                    "{why}. It is tried again until the time is up (--timeout)."
+                ));
+                said_why = Some(Instant::now());
             }
         }
     }

@@ -6,15 +6,15 @@ use super::{
     console::Console,
     fail::Fail,
     progress::Line,
+    whole::Whole,
 };
 use clap::Args;
 use futures_util::StreamExt;
 use sdht::NotGot;
 use serde_json::json;
 use std::{
-    fs::{self, File},
     io::{self, BufWriter, IsTerminal, Write},
-    path::{Path, PathBuf},
+    path::PathBuf,
 };
 
 /// Write every key and value as one stream, which 'sdht import' reads into a ring of any size.
@@ -45,17 +45,19 @@ impl Export {
                 .next("Write it to a file with -o FILE, or into a pipe."));
         }
         let ring = console.ring().await?;
-        let file = self.output.as_deref().map(Whole::begin).transpose();
-        let file = file.map_err(|why| self.no_file(&why))?;
+        let failed = |why: io::Error| match &self.output {
+            Some(path) => Fail::file(path, why),
+            None => why.into(),
+        };
+        let file = match &self.output {
+            Some(path) => Some(Whole::at(path).await.map_err(failed)?),
+            None => None,
+        };
         let to: Box<dyn Write + '_> = match &file {
-            Some(Whole { file, .. }) => Box::new(file),
+            Some(file) => Box::new(file),
             None => Box::new(io::stdout()),
         };
         let pace = self.ease.pace();
-        let failed = |why: io::Error| match &self.output {
-            Some(_) => self.no_file(&why),
-            None => why.into(),
-        };
         let mut writer = Writer::new(BufWriter::new(to)).map_err(failed)?;
         let open = |key: Result<sdht::Key, NotGot>| {
             let ring = ring.clone();
@@ -87,56 +89,12 @@ impl Export {
             keys += 1;
         }
         writer.end().map_err(failed)?;
-        file.map_or(Ok(()), Whole::end).map_err(failed)?;
+        file.map_or(Ok(()), Whole::end_on_disk).map_err(failed)?;
         drop(line);
         if console.json && self.output.is_some() {
             return console.object(json!({ "keys": keys, "bytes": bytes }));
         }
         console.say(format_args!("{keys} keys, {}", indicatif::BinaryBytes(bytes)));
         Ok(())
-    }
-
-    fn no_file(&self, why: &io::Error) -> Fail {
-        let path = self.output.as_ref().map(|path| path.display().to_string());
-        Fail::other(format!("{}: {why}", path.unwrap_or_default()))
-    }
-}
-
-/// A file that gets its name when it is whole, so that the backup of yesterday stays until there is one of today.
-struct Whole {
-    file: File,
-    /// What it is called until then, and what it is called from then on; where it is no plain file, it has its name already.
-    names: Option<[PathBuf; 2]>,
-}
-
-impl Whole {
-    fn begin(path: &Path) -> io::Result<Self> {
-        // What is reached by a link is replaced where it lies.
-        let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-        if fs::metadata(&path).is_ok_and(|there| !there.is_file()) {
-            return Ok(Self { file: File::options().write(true).open(path)?, names: None });
-        }
-        let mut unfinished = path.clone().into_os_string();
-        unfinished.push(format!(".unfinished-{}", std::process::id()));
-        let unfinished = PathBuf::from(unfinished);
-        Ok(Self { file: File::create(&unfinished)?, names: Some([unfinished, path]) })
-    }
-
-    fn end(mut self) -> io::Result<()> {
-        let Some([unfinished, path]) = self.names.as_ref() else { return Ok(()) };
-        self.file.sync_all()?;
-        fs::rename(unfinished, path)?;
-        self.names = None;
-        Ok(())
-    }
-}
-
-/// What is not whole goes.
-impl Drop for Whole {
-    fn drop(&mut self) {
-        if let Some([unfinished, _]) = &self.names {
-            // If it stays, its name says what it is.
-            let _ = fs::remove_file(unfinished);
-        }
     }
 }

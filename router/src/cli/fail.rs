@@ -1,9 +1,10 @@
 //! How a command fails: with an exit code that means something, what happened, and what to do next.
 
+use clap::error::ErrorKind;
 use sdht::{
     NoRing, NotConnected, NotGot, NotMoved, NotSet, Trouble, plan::NoGoal, transport::Silence,
 };
-use std::io;
+use std::{fmt::Display, io, path::Path};
 
 /// What the shell is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,6 +51,11 @@ impl Fail {
         Self::new(Code::Usage, what)
     }
 
+    /// A file or directory that cannot be used.
+    pub(crate) fn file(path: &Path, why: impl Display) -> Self {
+        Self::other(format!("{}: {why}", path.display()))
+    }
+
     /// Only an exit code: what there is to say was said.
     pub(crate) fn silent(code: Code) -> Self {
         Self::new(code, "")
@@ -57,6 +63,13 @@ impl Fail {
 
     pub(crate) fn next(self, next: impl Into<String>) -> Self {
         Self { next: Some(next.into()), ..self }
+    }
+
+    /// It ended when a part of it was done.
+    pub(crate) fn after(self, done: impl Display) -> Self {
+        let what = format!("{} ({done} before that)", self.what);
+        let next = self.next.or(Some("The same again does no harm.".into()));
+        Self { code: self.code, what, next }
     }
 
     /// Says it on standard error.
@@ -84,6 +97,19 @@ impl From<io::Error> for Fail {
             io::ErrorKind::BrokenPipe => Self::silent(Code::Ok),
             _ => Self::other(format!("standard output: {why}")),
         }
+    }
+}
+
+/// What was typed cannot be read: what is wrong with it first, and behind that how it is typed.
+impl From<clap::Error> for Fail {
+    fn from(why: clap::Error) -> Self {
+        let told = why.render().to_string();
+        if why.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+            return Self::usage("what to do was not said").next(told.trim());
+        }
+        let (what, next) = told.split_once("\n\n").unwrap_or((&told, ""));
+        let what: Vec<&str> = what.split_whitespace().collect();
+        Self::usage(what.join(" ").trim_start_matches("error: ")).next(next.trim())
     }
 }
 
@@ -136,7 +162,7 @@ fn look(key: &minor_protocol::Key) -> String {
 
 fn next_without(no_ring: &NoRing) -> Option<String> {
     match no_ring {
-        NoRing::NobodyAnswers { last, .. } if last.contains("not an answer") => Some(
+        NoRing::NobodyAnswers { is_no_storage: true, .. } => Some(
             "What listens there is no storage ('sdht serve' is none): name one of the ring, --ring HOST:PORT, or start one \
              ('minor-storage -p 8000')."
                 .into(),
@@ -246,7 +272,10 @@ impl From<NotMoved> for Fail {
             }
             NotMoved::Uneven(_) => Self::other(what)
                 .next("All is served as before; with more keys it evens out. 'sdht status' shows the shares."),
-            NotMoved::Stuck { .. } => Self::other(what).next(SEE_STATUS),
+            NotMoved::Stuck { .. } => Self::other(what).next(format!(
+                "'sdht status' shows who is missing; when they are back, this goes on from here: sdht {}",
+                super::as_typed()
+            )),
             _ => Self::other(what),
         }
     }

@@ -6,13 +6,13 @@ use super::{
     fail::{Code, Fail},
     progress::Line,
     value,
+    whole::Whole,
 };
 use clap::Args;
 use indicatif::BinaryBytes;
 use sdht::{Object, Ring, Value};
 use std::{
     fmt,
-    fs::File,
     io::{self, IsTerminal, Write},
     ops::Bound,
     path::{Path, PathBuf},
@@ -30,7 +30,7 @@ pub(crate) struct Get {
     /// The key.
     key: String,
 
-    /// Write to this file; - is standard output, even if that is a terminal and the bytes are no text.
+    /// Write to this file, where what is there stays until all has come; - is standard output, even if that is a terminal and the bytes are no text.
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
 
@@ -101,18 +101,18 @@ impl Get {
             return console.object(self.shown(object).await?);
         }
         let Some(path) = file else { return self.write_out(console, object).await };
-        let failed = |why: io::Error| Fail::other(format!("{}: {why}", path.display()));
-        let mut to = File::create(path).map_err(failed)?;
+        let failed = |why: io::Error| Fail::file(path, why);
+        let to = Whole::at(path).await.map_err(failed)?;
         let mut line = Line::new(console, format!("get {}", self.key));
         let mut written = 0;
         while let Some(bytes) = object.next().await {
-            let bytes = bytes
-                .map_err(|why| Fail::from(why).next(format!("{} is not whole.", path.display())))?;
-            to.write_all(&bytes).map_err(failed)?;
+            let bytes = bytes?;
+            (&to).write_all(&bytes).map_err(failed)?;
             written += bytes.len() as u64;
             line.part(written as f64 / (object.range.end - object.range.start) as f64);
             line.show(BinaryBytes(written));
         }
+        to.end_on_disk().map_err(failed)?;
         drop(line);
         if console.json { console.object(value::about(&self.key, &object)) } else { Ok(()) }
     }

@@ -17,7 +17,6 @@ use std::{
     fs::File,
     io::{self, BufReader, Read},
     path::{Path, PathBuf},
-    sync::Arc,
     thread,
 };
 use tokio::sync::mpsc;
@@ -52,7 +51,7 @@ impl Import {
         let pace = self.ease.pace();
         let from = self.file.as_ref().map(|path| path.display().to_string());
         let from = from.as_deref().unwrap_or("standard input");
-        let set = |value| set(ring.clone(), from, value, Arc::clone(&pace));
+        let set = |value| set(ring.clone(), from, value, &pace);
         let mut set = values.map(set).buffer_unordered(AT_ONCE);
         let (mut line, mut keys, mut bytes) = (Line::new(console, "import"), 0_u64, 0);
         while let Some(outcome) = set.next().await {
@@ -63,9 +62,7 @@ impl Import {
                     line.show(format_args!("{keys} keys, {}", indicatif::BinaryBytes(bytes)));
                 }
                 Err(why) => {
-                    let what = format!("{} ({keys} keys were set before that)", why.what);
-                    let next = why.next.or(Some("The same again does no harm.".into()));
-                    return Err(Fail { code: why.code, what, next });
+                    return Err(why.after(format_args!("{keys} keys were set")));
                 }
             }
         }
@@ -86,9 +83,7 @@ struct Incoming {
 /// Reads on a thread that may wait, a few values ahead and of each a few pieces.
 fn read(file: Option<&Path>) -> Result<mpsc::Receiver<Result<Incoming, NoArchive>>, Fail> {
     let from: Box<dyn Read + Send> = match file {
-        Some(path) => Box::new(
-            File::open(path).map_err(|why| Fail::other(format!("{}: {why}", path.display())))?,
-        ),
+        Some(path) => Box::new(File::open(path).map_err(|why| Fail::file(path, why))?),
         None => Box::new(io::stdin()),
     };
     let (send, values) = mpsc::channel(1);
@@ -125,7 +120,7 @@ async fn set(
     ring: Ring,
     from: &str,
     value: Result<Incoming, NoArchive>,
-    pace: Arc<Pace>,
+    pace: &Pace,
 ) -> Result<u64, Fail> {
     let not_read = |why: NoArchive| Fail::other(format!("{from}: {why}"));
     let Incoming { about, mut pieces } = value.map_err(not_read)?;

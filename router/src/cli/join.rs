@@ -3,8 +3,8 @@
 use super::settings::Origin;
 use super::{Care, Ended, console::Console, fail::Fail, preview, progress, settings};
 use clap::Args;
-use minor_protocol::message::PlainRecords;
-use sdht::{NoRing, NotConnected, Position, Ring, Wanted};
+use minor_protocol::{RingArc, message::PlainRecords};
+use sdht::{NoRing, NotConnected, Position, Ring, Wanted, ring::RingMap};
 use serde_json::json;
 
 /// Make storages part of the ring; the first of all founds it.
@@ -133,7 +133,7 @@ impl Join {
         // A storage whose join was broken off is of a ring of which it knows nothing yet.
         let mut knows_little = None;
         match console.builder()?.connect(self.addresses.clone()).await {
-            Ok(ring) if ring.walk().await.is_ok() => return Ok(Some(console.adopt(ring))),
+            Ok(ring) if is_whole(&ring.arcs().await) => return Ok(Some(console.adopt(ring))),
             Ok(ring) => knows_little = Some(ring),
             Err(NotConnected::NoRing(NoRing::NotFounded(_))) => {}
             Err(NotConnected::NoRing(why @ NoRing::NobodyAnswers { .. })) => {
@@ -177,4 +177,13 @@ impl Join {
         console.say(format_args!("{first} is a new ring, of {} copies", self.copies));
         Ok(console.adopt(ring))
     }
+}
+
+/// Whether these arcs are a ring, without a gap.
+fn is_whole(arcs: &[RingArc]) -> bool {
+    let mut ring = RingMap::default();
+    for arc in arcs {
+        ring.learn(arc);
+    }
+    ring.tiled().is_some()
 }

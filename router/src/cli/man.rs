@@ -18,7 +18,7 @@ pub(crate) struct Man {
 
 impl Man {
     pub(crate) fn run(&self, _: &Console) -> Ended {
-        let no = |why: std::io::Error| Fail::other(format!("{}: {why}", self.dir.display()));
+        let no = |why: std::io::Error| Fail::file(&self.dir, why);
         std::fs::create_dir_all(&self.dir).map_err(no)?;
         clap_mangen::generate_to(command(), &self.dir).map_err(no)
     }

@@ -45,6 +45,7 @@ mod tree;
 mod value;
 mod walk;
 mod whereis;
+mod whole;
 mod workload;
 
 use clap::{ArgAction, Args, CommandFactory, Parser, Subcommand};
@@ -52,7 +53,7 @@ use console::Console;
 use fail::{Code, Fail};
 use futures_util::future::{Either, select};
 use sdht::pace::Pace;
-use std::{pin::pin, sync::Arc};
+use std::{ffi::OsString, pin::pin};
 
 /// A distributed hash table that people can trust with real data.
 ///
@@ -90,7 +91,7 @@ pub(crate) struct Options {
     #[arg(long, global = true, value_name = "TIME", value_parser = settings::duration)]
     timeout: Option<std::time::Duration>,
 
-    /// For programs: one JSON object, or one a line.
+    /// For programs: one JSON object, or one a line; and one as the last line of standard error for what went wrong.
     #[arg(long, global = true)]
     json: bool,
 
@@ -143,12 +144,12 @@ pub(crate) struct Ease {
 
 impl Ease {
     /// For all that is under way together.
-    fn pace(&self) -> Arc<Pace> {
+    fn pace(&self) -> Pace {
         let pace = Pace::default();
         if let Some(rate) = self.max_rate {
             pace.set_rate(rate);
         }
-        Arc::new(pace)
+        pace
     }
 }
 
@@ -265,10 +266,19 @@ fn quoted(word: String) -> String {
     }
 }
 
+/// Whether `--json` is among what was typed; behind `--` it is a value.
+fn asks_for_json(typed: impl IntoIterator<Item = OsString>) -> bool {
+    typed.into_iter().take_while(|word| word != "--").any(|word| word == "--json")
+}
+
 /// The whole command, from what was typed to the exit code.
 pub(crate) fn main() -> Code {
     let Cli { verb, options } = match Cli::try_parse() {
         Ok(cli) => cli,
+        // That it was to be JSON is not told by what could not be read.
+        Err(usage) if usage.use_stderr() && asks_for_json(std::env::args_os()) => {
+            return Fail::from(usage).tell(true);
+        }
         Err(usage) => {
             // Where nobody reads, nothing needs to be said.
             let _ = usage.print();

@@ -2,7 +2,7 @@
 
 use super::{console::Console, fail::Fail, table};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use sdht::{Far, Gone, Lost, Moving, NotMoved, Progress};
+use sdht::{Far, Gone, Lost, Moving, Progress};
 use std::{
     fmt::Display,
     io::{self, IsTerminal},
@@ -85,14 +85,8 @@ pub(crate) async fn follow(
         line.show(Said(&far));
     }
     drop(line);
-    match moving.await {
-        Ok(()) => Ok(far.gone()),
-        Err(why @ NotMoved::Stuck { .. }) => Err(Fail::from(why).next(format!(
-            "'sdht status' shows who is missing; when they are back, this goes on from here: sdht {}",
-            super::as_typed()
-        ))),
-        Err(why) => Err(why.into()),
-    }
+    moving.await?;
+    Ok(far.gone())
 }
 
 fn what_is_lost(lost: &Lost) -> String {

@@ -1,16 +1,15 @@
 //! `sdht pull`: keys as the files of a directory.
 
-use super::{Ease, Ended, console::Console, fail::Fail, progress::Line, tree};
+use super::{Ease, Ended, console::Console, fail::Fail, progress::Line, tree, whole::Whole};
 use clap::Args;
 use futures_util::{StreamExt, stream};
 use sdht::{Ring, pace::Pace};
 use serde_json::json;
 use std::{
     cell::Cell,
-    fs::{self, File},
+    fs,
     io::{self, Write},
     path::{Path, PathBuf},
-    sync::Arc,
 };
 
 /// Write the keys below a prefix to files of a directory, as 'sdht push' took them from there.
@@ -50,7 +49,7 @@ impl Pull {
             }
             names.push(name.to_owned());
         }
-        fs::create_dir_all(&self.dir).map_err(|why| tree::failed(&self.dir, &why))?;
+        fs::create_dir_all(&self.dir).map_err(|why| Fail::file(&self.dir, why))?;
         let come = Come { bytes: Cell::new(0), pace: self.ease.pace() };
         let pull = |(n, name): (usize, &String)| {
             let unfinished = self.dir.join(format!(".sdht-pull-{}-{n}", std::process::id()));
@@ -63,7 +62,9 @@ impl Pull {
             match tokio::time::timeout(tree::LOOK, pulled.next()).await {
                 Ok(None) => break,
                 Ok(Some(Ok(there))) => files += u64::from(there),
-                Ok(Some(Err(why))) => return Err(tree::broke_off(why, files)),
+                Ok(Some(Err(why))) => {
+                    return Err(why.after(format_args!("{files} files had come over")));
+                }
                 // A long value is under way.
                 Err(_) => {}
             }
@@ -80,7 +81,7 @@ impl Pull {
 /// What has come so far, and how fast more may.
 struct Come {
     bytes: Cell<u64>,
-    pace: Arc<Pace>,
+    pace: Pace,
 }
 
 /// Writes a value to its file, and says whether there was one.
@@ -95,17 +96,16 @@ async fn pull(
     // What has gone since it was listed is gone.
     let Some(mut object) = ring.get_stream(&key, ..).await? else { return Ok(false) };
     let path = dir.join(&name);
-    let failed = |why: io::Error| tree::failed(&path, &why);
-    let unfinished = Unfinished(unfinished);
-    let mut file = File::create_new(&unfinished.0).map_err(failed)?;
+    let failed = |why: io::Error| Fail::file(&path, why);
+    let file = Whole::named_later(unfinished, path.clone()).map_err(failed)?;
     while let Some(bytes) = object.next().await {
         let bytes = bytes?;
-        file.write_all(&bytes).map_err(failed)?;
+        (&file).write_all(&bytes).map_err(failed)?;
         come.pace.spend(bytes.len()).await;
         come.bytes.set(come.bytes.get() + bytes.len() as u64);
     }
     make_way(dir, &name)?;
-    fs::rename(&unfinished.0, &path).map_err(failed)?;
+    file.end().map_err(failed)?;
     Ok(true)
 }
 
@@ -117,22 +117,12 @@ fn make_way(dir: &Path, name: &str) -> Result<(), Fail> {
         way.push(part);
         match fs::symlink_metadata(&way) {
             Ok(there) if there.is_dir() => {}
-            Ok(_) => return Err(Fail::other(format!("{}: is no directory", way.display()))),
+            Ok(_) => return Err(Fail::file(&way, "is no directory")),
             Err(why) if why.kind() == io::ErrorKind::NotFound => {
-                fs::create_dir(&way).map_err(|why| tree::failed(&way, &why))?;
+                fs::create_dir(&way).map_err(|why| Fail::file(&way, why))?;
             }
-            Err(why) => return Err(tree::failed(&way, &why)),
+            Err(why) => return Err(Fail::file(&way, why)),
         }
     }
     Ok(())
-}
-
-/// A file that has not come as a whole: it goes, unless it has got its name by then.
-struct Unfinished(PathBuf);
-
-impl Drop for Unfinished {
-    fn drop(&mut self) {
-        // Where it was renamed there is none.
-        let _ = fs::remove_file(&self.0);
-    }
 }

@@ -54,7 +54,9 @@ impl Push {
             match tokio::time::timeout(tree::LOOK, pushed.next()).await {
                 Ok(None) => break,
                 Ok(Some(Ok(()))) => done += 1,
-                Ok(Some(Err(why))) => return Err(tree::broke_off(why, done)),
+                Ok(Some(Err(why))) => {
+                    return Err(why.after(format_args!("{done} files had come over")));
+                }
                 // A long file is under way.
                 Err(_) => {}
             }
@@ -79,7 +81,7 @@ async fn push(
     sent: &AtomicU64,
     pace: &Pace,
 ) -> Result<(), Fail> {
-    let file = File::open(&path).map_err(|why| tree::failed(&path, &why))?;
+    let file = File::open(&path).map_err(|why| Fail::file(&path, why))?;
     let mut pieces = set::read(Box::new(file));
     let pieces = stream::poll_fn(move |cx| pieces.poll_recv(cx)).then(|piece| async {
         let bytes = piece.as_ref().map_or(0, Vec::len);

@@ -7,7 +7,10 @@ use super::{
     preview, progress, settings,
 };
 use clap::Args;
-use sdht::{Loss, NotMoved, Ring, StorageId, Wanted};
+use sdht::{
+    Loss, NotMoved, Ring, Wanted,
+    moves::{Leaver, Presence},
+};
 use serde_json::json;
 
 /// Hand everything a storage keeps to its neighbours, verified, and let it go. It serves meanwhile.
@@ -38,15 +41,6 @@ pub(crate) struct Remove {
     care: Care,
 }
 
-/// A storage that is to go.
-struct Leaver {
-    storage: StorageId,
-    answers: bool,
-    /// Another storage answers at its address.
-    is_replaced: bool,
-    is_last: bool,
-}
-
 impl Remove {
     pub(crate) async fn run(&self, console: &Console) -> Ended {
         let ring = self.care.ring(console).await?;
@@ -54,8 +48,10 @@ impl Remove {
             return self.let_go_of_the_dead(console, &ring).await;
         }
         for address in &self.addresses {
-            let Leaver { storage, answers, is_replaced, is_last } = leaver(&ring, address).await?;
-            if is_last {
+            let Some(leaver) = Leaver::at(address, &ring.survey().await?) else {
+                return Err(NotMoved::Unknown { address: address.clone() }.into());
+            };
+            if leaver.is_last {
                 return self.the_last(console, &ring, address).await;
             }
             if self.destroy_data {
@@ -66,18 +62,21 @@ impl Remove {
                 .next(format!("sdht remove {address}")));
             }
             if self.care.plan {
-                preview::show(console, &ring, Wanted::Leave(storage)).await?;
+                preview::show(console, &ring, Wanted::Leave(leaver.storage)).await?;
                 continue;
             }
-            if is_replaced {
-                return Err(Fail::from(NotMoved::Replaced { address: address.clone() }));
+            match leaver.presence {
+                Presence::Answers => {}
+                Presence::Replaced => {
+                    return Err(NotMoved::Replaced { address: address.clone() }.into());
+                }
+                Presence::Silent => {
+                    return Err(Fail::other(format!("{address} does not answer")).next(format!(
+                        "Start it again; or, if it never comes back: sdht remove {address} --dead"
+                    )));
+                }
             }
-            if !answers {
-                return Err(Fail::other(format!("{address} does not answer")).next(format!(
-                    "Start it again; or, if it never comes back: sdht remove {address} --dead"
-                )));
-            }
-            let moving = ring.leave_by_id(storage);
+            let moving = ring.leave_by_id(leaver.storage);
             progress::follow(console, &format!("remove {address}"), moving).await?;
             self.say(console, address)?;
         }
@@ -132,23 +131,4 @@ impl Remove {
             "{deleted} keys were deleted; {address} keeps an empty ring of one, and may be stopped for good"
         ))
     }
-}
-
-/// Whom an address means: the storage that the ring has there.
-async fn leaver(ring: &Ring, address: &str) -> Result<Leaver, Fail> {
-    let walked = ring.survey().await?;
-    let members = || walked.arcs.iter().flat_map(|arc| &arc.members);
-    let Some(member) = members().find(|member| member.address == address) else {
-        return Err(Fail::new(Code::NotFound, format!("{address} is not in the ring"))
-            .next("'sdht status' shows who is."));
-    };
-    let storage = member.storage;
-    let hellos = || walked.hops.iter().filter_map(|hop| hop.hello.as_ref());
-    let answers = hellos().any(|hello| hello.member.storage == storage);
-    Ok(Leaver {
-        storage,
-        answers,
-        is_replaced: !answers && hellos().any(|hello| hello.member.address == address),
-        is_last: members().all(|member| member.storage == storage),
-    })
 }

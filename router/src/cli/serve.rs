@@ -14,7 +14,6 @@ use futures_util::{
     FutureExt, TryFutureExt,
     future::{Either, select, try_join},
 };
-use sd_notify::NotifyState;
 use sdht::{
     keeper::{self, LEAST_DEAD_AFTER},
     serve::{Guard, Settings, Tokens, serve},
@@ -151,12 +150,12 @@ impl Serve {
             keeper: (!self.no_keeper).then_some(keeper),
         };
         console.say(format!("sdht: listening on http://{address}/"));
-        tell(NotifyState::Ready);
+        sdht::serve::tell_ready();
         let (close, closing) = oneshot::channel::<()>();
         let serving = serve(listener, settings, closing.map(drop)).map_err(Fail::from);
         let stopping = async {
             asked.await;
-            tell(NotifyState::Stopping);
+            sdht::serve::tell_stopping();
             let handed_over = match beside {
                 Some(beside) => beside.hand_over(console).await,
                 None => Ok(()),
@@ -166,12 +165,5 @@ impl Serve {
         };
         let ((), handed_over) = try_join(serving, stopping).await?;
         handed_over
-    }
-}
-
-/// Tells the service manager, if there is one.
-fn tell(state: NotifyState<'_>) {
-    if let Err(error) = sd_notify::notify(&[state]) {
-        log::warn!("the service manager could not be told: {error}");
     }
 }

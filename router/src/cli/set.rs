@@ -92,9 +92,7 @@ impl Set {
     fn source(&self) -> Result<Box<dyn Read + Send>, Fail> {
         Ok(match (&self.value, &self.file) {
             (Some(text), _) if text != "-" => Box::new(Cursor::new(text.clone())),
-            (_, Some(path)) => Box::new(
-                File::open(path).map_err(|why| Fail::other(format!("{}: {why}", self.from())))?,
-            ),
+            (_, Some(path)) => Box::new(File::open(path).map_err(|why| Fail::file(path, why))?),
             _ => Box::new(io::stdin()),
         })
     }

@@ -38,12 +38,12 @@ pub(super) fn files(dir: &Path) -> Result<Found, Fail> {
     let mut found = Found { files: vec![], others: vec![] };
     let mut waiting = vec![(dir.to_owned(), String::new())];
     while let Some((dir, above)) = waiting.pop() {
-        let no = |why: io::Error| failed(&dir, &why);
+        let no = |why: io::Error| Fail::file(&dir, why);
         for there in fs::read_dir(&dir).map_err(no)? {
             let there = there.map_err(no)?;
             let (path, about) = (there.path(), there.metadata().map_err(no)?);
             let Ok(name) = there.file_name().into_string() else {
-                return Err(Fail::other(format!("{}: a key is UTF-8", path.display())));
+                return Err(Fail::file(&path, "a key is UTF-8"));
             };
             let name = format!("{above}{name}");
             if about.is_dir() {
@@ -67,18 +67,6 @@ pub(super) fn folder(prefix: &str) -> String {
 /// Whether a name leads from a directory to one file within it, and by one way only.
 pub(super) fn is_path_within(name: &str) -> bool {
     name.split('/').all(|part| !["", ".", ".."].contains(&part) && !part.contains('\0'))
-}
-
-/// A file or directory that cannot be used.
-pub(super) fn failed(path: &Path, why: &io::Error) -> Fail {
-    Fail::other(format!("{}: {why}", path.display()))
-}
-
-/// It ended before all of it had come over.
-pub(super) fn broke_off(why: Fail, files: u64) -> Fail {
-    let what = format!("{} ({files} files had come over before that)", why.what);
-    let next = why.next.or(Some("The same again does no harm.".into()));
-    Fail { code: why.code, what, next }
 }
 
 /// How far it has come.

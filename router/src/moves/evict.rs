@@ -135,10 +135,13 @@ impl<T: Transport> Router<T> {
                     if mute.is_empty() {
                         return Ok(arcs);
                     }
+                    let (mutes, arcs) = (mute.len(), arcs.len());
+                    self.hold_up(format_args!("of {mutes} of {arcs} arcs no majority answers"));
                     NotMoved::NoMajority(mute)
                 }
                 Err(no_ring) if no_ring.is_for_good() => return Err(no_ring.into()),
                 Err(no_ring) => {
+                    self.hold_up(&no_ring);
                     self.sew_up(tell).await;
                     no_ring.into()
                 }

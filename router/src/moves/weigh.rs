@@ -35,7 +35,10 @@ impl<T: Transport> Router<T> {
                 Err(why) if begun.elapsed().as_millis() > self.core.patience.step_ms.into() => {
                     return Err(NotMoved::Stuck { arc: Box::new(arc.clone()), why });
                 }
-                Err(_) => self.pause(tries).await,
+                Err(why) => {
+                    self.hold_up(why);
+                    self.pause(tries).await;
+                }
             }
         }
         unreachable!("it is tried until it is given up")

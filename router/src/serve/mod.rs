@@ -67,7 +67,7 @@ use std::{
 use tokio::sync::oneshot;
 use window::{Window, window, wish::What};
 
-pub use minor_manners::{Guard, NoTokens, Tokens, asked_to_stop};
+pub use minor_manners::{Guard, NoTokens, Tokens, asked_to_stop, tell_ready, tell_stopping};
 
 /// Requests that one worker works on at a time.
 const AT_ONCE: usize = 512;

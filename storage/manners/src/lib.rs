@@ -10,17 +10,20 @@
 //!   value        a key and its value in a path and in a head
 //!   problem      every no, in one form
 //!   stop         being asked to stop
+//!   notify       telling a service manager how far it is
 //! ```
 
 pub mod body;
 pub mod conditions;
 pub mod guard;
 pub mod listing;
+mod notify;
 pub mod problem;
 mod stop;
 pub mod value;
 
 pub use guard::{Guard, NoTokens, Tokens};
+pub use notify::{tell_ready, tell_stopping};
 pub use problem::Problem;
 pub use stop::asked_to_stop;
 

@@ -24,7 +24,7 @@ mod listing;
 mod metrics;
 mod place;
 
-pub use minor_manners::{Guard, NoTokens, Tokens, asked_to_stop};
+pub use minor_manners::{Guard, NoTokens, Tokens, asked_to_stop, tell_ready, tell_stopping};
 
 use crate::{nodeinfo::Limits, storage::Storage, store::Fault};
 use actix_web::{

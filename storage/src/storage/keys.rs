@@ -167,7 +167,16 @@ impl Storage {
                     },
                 };
                 self.cover(ballot, due)?;
-                self.keep(spot, Record { ballot, state }, due)?;
+                let kept = self.keep(spot, Record { ballot, state }, due);
+                if kept == Err(Refusal::Full) {
+                    // No is no: nor is it taken should it come a second time, when there is room again.
+                    self.promise(
+                        spot,
+                        Ballot { seq: ballot.seq.saturating_add(1), ..ballot },
+                        due,
+                    )?;
+                }
+                kept?;
             }
             Ok(Reply::Accepted)
         })

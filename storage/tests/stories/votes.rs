@@ -220,6 +220,26 @@ fn a_full_disk_takes_no_values_and_still_deletes_votes_and_shows() {
 }
 
 #[test]
+fn what_was_refused_for_want_of_room_is_not_taken_when_it_comes_a_second_time() {
+    let world = World::member();
+    let b = ballot(3, 1);
+    world.yes(prepare("k", b));
+    world.disk.set_room(Room::Low);
+    assert_eq!(world.no(accept("k", b, value(b, "v"))), Refusal::Full);
+    world.disk.set_room(Room::Enough);
+    assert!(
+        matches!(world.no(accept("k", b, value(b, "v"))), Refusal::Refused { highest } if highest > b)
+    );
+    assert_eq!(world.read("k", 3), None);
+    let next = ballot(3, 2);
+    world.yes(prepare("k", next));
+    world.yes(accept("k", next, value(next, "v")));
+    // What it holds it holds, and says so whether or not there is room.
+    world.disk.set_room(Room::Low);
+    world.yes(accept("k", next, value(next, "v")));
+}
+
+#[test]
 fn who_means_another_storage_or_ring_is_told_so() {
     let world = World::member();
     let ask = |storage, ring| Ask { storage, ring, starts: 0, requests: vec![read("k", 3)] };

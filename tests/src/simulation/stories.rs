@@ -6,6 +6,7 @@
 use super::script::{Fate, Script, play, set, set_absent};
 use crate::history::{Kind, Outcome};
 use minor_protocol::{Decree, Expect, Request};
+use minor_storage::store::Room;
 use sdht::plan::First;
 use std::{cell::Cell, rc::Rc};
 use tokio::task::spawn_local;
@@ -316,6 +317,28 @@ pub fn a_first_write_while_a_newcomer_comes(filled: bool) -> Result<(), String> 
         match asked.await.map_err(|why| why.to_string())? {
             Some(Outcome::Answered { .. }) => Ok(()),
             other => Err(format!("a majority answered, and yet: {other:?}")),
+        }
+    })
+}
+
+/// All disks are full when the key is set. If all storages are heard, nothing was changed, now or ever; if the answer of one is
+/// lost, nobody can tell.
+pub fn a_set_finds_every_disk_full(unheard: &'static [usize]) -> Result<(), String> {
+    play(3, |script| async move {
+        let writer = script.ring(3).await?;
+        let everywhere = |room| [A, B, C].map(|host| script.world.set_room(host, room));
+        everywhere(Room::Low);
+        writer.post.judged(|host, request| match request {
+            Request::Accept { .. } if unheard.contains(&host) => Fate::AnswerLost,
+            _ => Fate::Comes,
+        });
+        let outcome = script.ask(&writer, set(1)).await;
+        everywhere(Room::Enough);
+        writer.post.release();
+        script.ask(&writer, Kind::Get).await.ok_or("the reading was refused")?;
+        match (unheard, outcome) {
+            ([], None) | ([_, ..], Some(Outcome::Unknown { .. })) => Ok(()),
+            other => Err(format!("the set of which these were not heard: {other:?}")),
         }
     })
 }

@@ -37,7 +37,7 @@ impl Lab {
         let file = dir.join(FILE);
         let no = |why: &dyn std::fmt::Display| {
             let next = format!("Move {} away; the data beside it stays as it is.", file.display());
-            Fail::other(format!("{}: {why}", file.display())).next(next)
+            Fail::file(&file, why).next(next)
         };
         let text = match fs::read(&file) {
             Ok(text) => text,
@@ -67,7 +67,7 @@ impl Folder {
 
     /// Opens a lab, or makes one.
     pub(crate) fn open_or_make(dir: &Path, flags: &[String]) -> Result<Self, Fail> {
-        let no = |why: io::Error| Fail::other(format!("{}: {why}", dir.display()));
+        let no = |why: io::Error| Fail::file(dir, why);
         fs::create_dir_all(dir).map_err(no)?;
         let dir = fs::canonicalize(dir).map_err(no)?;
         let lock = File::create(dir.join(LOCK)).map_err(no)?;
@@ -86,7 +86,7 @@ impl Folder {
         let (file, new) = (self.dir.join(FILE), self.dir.join(".lab.json.new"));
         let text = serde_json::to_vec_pretty(&self.lab).map_err(io::Error::from)?;
         let written = fs::write(&new, text).and_then(|()| fs::rename(&new, &file));
-        written.map_err(|why| Fail::other(format!("{}: {why}", file.display())))
+        written.map_err(|why| Fail::file(&file, why))
     }
 
     /// The storage on this port.
@@ -101,9 +101,7 @@ impl Folder {
     /// Removes all that a lab made, and the folder if nothing else is in it.
     pub(crate) fn destroy(self) -> Result<(), Fail> {
         let gone = |path: &Path, removed: io::Result<()>| match removed {
-            Err(why) if why.kind() != io::ErrorKind::NotFound => {
-                Err(Fail::other(format!("{}: {why}", path.display())))
-            }
+            Err(why) if why.kind() != io::ErrorKind::NotFound => Err(Fail::file(path, why)),
             _ => Ok(()),
         };
         for storage in &self.lab.storages {

@@ -77,7 +77,7 @@ fn said_since(log: &Path, begin: &mut u64) -> Result<String, Fail> {
     let Ok(mut file) = File::open(log) else { return Ok(String::new()) };
     let mut bytes = vec![];
     let read = file.seek(SeekFrom::Start(*begin)).and_then(|_| file.read_to_end(&mut bytes));
-    read.map_err(|why| Fail::other(format!("{}: {why}", log.display())))?;
+    read.map_err(|why| Fail::file(log, why))?;
     bytes.truncate(bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1));
     *begin += bytes.len() as u64;
     Ok(String::from_utf8_lossy(&bytes).into_owned())

@@ -1,0 +1,146 @@
+//! `-o FILE`: what is there stays until all has come, nothing half done is left behind, and what is no plain file is written to
+//! as it stands.
+
+use rustix::fs::Mode;
+use sdht_tests::{
+    command::{Home, Told, interrupt},
+    process::LIMIT,
+    rings::{Storage, ring_of},
+};
+use std::{
+    fs,
+    os::unix::fs::symlink,
+    path::PathBuf,
+    process::Child,
+    thread,
+    time::{Duration, Instant},
+};
+
+/// Long enough to be seen half-way.
+const LONG: usize = 48 << 20;
+
+/// Somebody at a ring that holds a long value, and a file of an older one.
+fn with_a_long_value() -> (Home, Vec<Storage>) {
+    let (home, storages) = ring_of(1);
+    fs::write(home.path().join("from"), vec![7; LONG]).unwrap();
+    home.ends(0, &["set", "long", "-f", "from"]);
+    fs::remove_file(home.path().join("from")).unwrap();
+    fs::write(home.path().join("file"), "old").unwrap();
+    (home, storages)
+}
+
+/// What is in the person's home beside what the command remembers.
+fn files(home: &Home) -> Vec<String> {
+    let there = fs::read_dir(home.path()).unwrap().map(|there| there.unwrap().file_name());
+    let mut names: Vec<_> = there.map(|name| name.into_string().unwrap()).collect();
+    names.retain(|name| name != "state");
+    names.sort();
+    names
+}
+
+/// Gets the long value into the file, and holds its storage once a part has come.
+fn half_got(home: &Home, storages: &[Storage]) -> Child {
+    let mut child = home.begin(&["get", "long", "-o", "file", "--timeout", "1s"]);
+    let begun = Instant::now();
+    let is_there = |name: &String| {
+        let about = fs::metadata(home.path().join(name));
+        name.contains("unfinished") && about.is_ok_and(|about| about.len() > 0)
+    };
+    while !files(home).iter().any(is_there) {
+        assert!(child.try_wait().unwrap().is_none(), "it was too quick to be held");
+        assert!(begun.elapsed() < LIMIT, "no part of it has come");
+        thread::yield_now();
+    }
+    storages[0].1.pause();
+    child
+}
+
+/// A pipe with a name.
+fn pipe_in(home: &Home) -> PathBuf {
+    let pipe = home.path().join("pipe");
+    rustix::fs::mkfifoat(rustix::fs::CWD, &pipe, Mode::RUSR | Mode::WUSR).unwrap();
+    pipe
+}
+
+#[test]
+fn a_get_that_breaks_off_leaves_the_old_file_and_nothing_else() {
+    let (home, storages) = with_a_long_value();
+    let told = Told::of(half_got(&home, &storages).wait_with_output().unwrap());
+    assert_eq!(told.code, 5, "{told}");
+    assert_eq!(fs::read_to_string(home.path().join("file")).unwrap(), "old");
+    assert_eq!(files(&home), ["file"]);
+    storages[0].1.resume();
+
+    let told = interrupt(half_got(&home, &storages));
+    assert_eq!(told.code, 130, "{told}");
+    assert_eq!(fs::read_to_string(home.path().join("file")).unwrap(), "old");
+    assert_eq!(files(&home), ["file"]);
+    storages[0].1.resume();
+
+    home.ends(0, &["get", "long", "-o", "file"]);
+    assert!(fs::read(home.path().join("file")).unwrap() == vec![7; LONG]);
+    assert_eq!(files(&home), ["file"]);
+}
+
+#[test]
+fn what_is_no_plain_file_is_written_to_as_it_stands() {
+    let (home, _storages) = ring_of(1);
+    home.ends(0, &["set", "k", "value"]);
+    let archive = home.ends(0, &["export"]).out;
+    let (get, export): (&[&str], &[&str]) = (&["get", "k", "-o"], &["export", "-o"]);
+    for (line, wanted) in [(get, &b"value"[..]), (export, &archive)] {
+        let to = |name: &str| home.ends(0, &[line, &[name]].concat());
+        to("/dev/null");
+        assert!(to("/dev/stdout").out == wanted, "{line:?}");
+
+        // A pipe with a name is read by somebody else.
+        let pipe = pipe_in(&home);
+        let read = {
+            let pipe = pipe.clone();
+            thread::spawn(move || fs::read(pipe).unwrap())
+        };
+        to("pipe");
+        assert!(read.join().unwrap() == wanted, "{line:?}");
+        fs::remove_file(pipe).unwrap();
+
+        // What was printed to a file before stays in it.
+        let out = home.path().join("out");
+        fs::write(&out, "before;").unwrap();
+        let mut command = home.command(&[line, &["/dev/stdout"]].concat());
+        command.stdout(fs::File::options().append(true).open(&out).unwrap());
+        assert!(command.status().unwrap().success());
+        assert!(fs::read(&out).unwrap() == [b"before;", wanted].concat(), "{line:?}");
+    }
+}
+
+#[test]
+fn behind_a_link_it_is_the_file_that_is_replaced() {
+    let (home, _storages) = ring_of(1);
+    home.ends(0, &["set", "k", "value"]);
+    fs::create_dir(home.path().join("dir")).unwrap();
+    symlink("dir/file", home.path().join("link")).unwrap();
+    for text in ["value", "another"] {
+        home.ends(0, &["set", "k", text]);
+        home.ends(0, &["get", "k", "-o", "link"]);
+        assert!(fs::symlink_metadata(home.path().join("link")).unwrap().is_symlink());
+        assert_eq!(fs::read_to_string(home.path().join("dir/file")).unwrap(), text);
+    }
+    assert_eq!(files(&home), ["dir", "link"]);
+    // What is a directory, or lies in none, is said to be so.
+    assert!(home.ends(1, &["get", "k", "-o", "dir"]).err.contains("directory"));
+    assert!(home.ends(1, &["get", "k", "-o", "nowhere/file"]).err.contains("nowhere/file"));
+}
+
+#[test]
+fn a_pipe_that_nobody_reads_is_given_up_by_ctrl_c() {
+    let (home, _storages) = ring_of(1);
+    home.ends(0, &["set", "k", "value"]);
+    pipe_in(&home);
+    for line in [["get", "k", "-o", "pipe"].as_slice(), &["export", "-o", "pipe"]] {
+        let child = home.begin(line);
+        thread::sleep(Duration::from_secs(1));
+        let told = interrupt(child);
+        assert_eq!(told.code, 130, "{line:?}: {told}");
+    }
+    assert_eq!(files(&home), ["pipe"]);
+}
