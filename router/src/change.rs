@@ -14,7 +14,7 @@ use crate::{
     tally::{Tally, Verdict},
 };
 use minor_protocol::{
-    Answer, Ballot, Effect, Operation, Refusal, Reply, State, StorageId,
+    Answer, Ballot, Effect, Operation, Reply, State, StorageId,
     message::{Outcome, Shown, ShownContent},
     mutant,
     record::Header,
@@ -38,8 +38,6 @@ pub struct Prepare {
     shown: Vec<(StorageId, Option<Shown>)>,
     /// Up to which ballot dead records were dropped by anybody who was heard.
     swept: Ballot,
-    /// The highest ballot that stood in the way of anybody.
-    pub highest: Ballot,
 }
 
 /// What to do once a majority has promised.
@@ -56,8 +54,7 @@ pub enum Decision {
 impl Prepare {
     /// A round among this many members.
     pub fn of(members: usize) -> Self {
-        let tally = Tally::of(members);
-        Self { tally, shown: vec![], swept: Ballot::ZERO, highest: Ballot::ZERO }
+        Self { tally: Tally::of(members), shown: vec![], swept: Ballot::ZERO }
     }
 
     /// Hears one member's answer, or its silence.
@@ -67,10 +64,6 @@ impl Prepare {
                 self.swept = self.swept.max(swept);
                 self.shown.push((from, shown));
                 self.tally.aye();
-            }
-            Some(Err(Refusal::Refused { highest })) => {
-                self.highest = self.highest.max(highest);
-                self.tally.no();
             }
             _ => self.tally.no(),
         }
@@ -138,13 +131,10 @@ impl Prepare {
         }
     }
 
-    /// Whether the newest record is of this content type, and was not shown whole.
-    pub fn shows_part_of(&self, kind: &str) -> bool {
-        let Some(ShownContent::Header(header, 1..)) = self.newest().map(|shown| &shown.content)
-        else {
-            return false;
-        };
-        header.content.as_ref().is_some_and(|content| content.content_type == kind)
+    /// Whether the newest record is an object's, and was not shown whole.
+    pub fn shows_part_of_an_object(&self) -> bool {
+        let newest = self.newest().map(|shown| &shown.content);
+        matches!(newest, Some(ShownContent::Header(header, 1..)) if header.is_object())
     }
 
     /// The state of the newest record, if it was shown whole.
@@ -177,24 +167,18 @@ impl Round for Prepare {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Accept {
     tally: Tally,
-    /// The highest ballot that stood in the way of anybody.
-    pub highest: Ballot,
 }
 
 impl Accept {
     /// A vote among this many members.
     pub fn of(members: usize) -> Self {
-        Self { tally: Tally::of(members), highest: Ballot::ZERO }
+        Self { tally: Tally::of(members) }
     }
 
     /// Hears one member's answer, or its silence.
     pub fn hear(&mut self, heard: Option<Answer>) -> Verdict {
         match heard {
             Some(Ok(Reply::Accepted)) => self.tally.aye(),
-            Some(Err(Refusal::Refused { highest })) => {
-                self.highest = self.highest.max(highest);
-                self.tally.no();
-            }
             _ => self.tally.no(),
         }
         self.tally.verdict()
@@ -296,15 +280,5 @@ mod tests {
         let mut forgetful = promised([None, None]);
         forgetful.swept = ballot(10);
         assert!(matches!(forgetful.decide(&retried, 0), Decision::Answer(Outcome::Unknown, _)));
-    }
-
-    #[test]
-    fn a_refusal_brings_the_next_round_above_what_stood_in_the_way() {
-        let mut round = Prepare::of(3);
-        for (n, highest) in [(0, ballot(50)), (1, ballot(70))] {
-            round.hear(StorageId(n), Some(Err(Refusal::Refused { highest })));
-        }
-        assert_eq!(round.highest, ballot(70));
-        assert_eq!(round.hear(StorageId(2), None), Verdict::OutOfReach);
     }
 }

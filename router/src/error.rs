@@ -199,12 +199,14 @@ pub enum Trouble {
     /// The ring was not found.
     #[error(transparent)]
     NoRing(#[from] NoRing),
-    /// Fewer than a majority of the arc's storages answered.
-    #[error("{heard} of {of} storages of {span} answered within {tried_ms} ms; last: {last}")]
+    /// Fewer than a majority of the arc's storages did what was asked of them.
+    #[error(
+        "{heard} of {of} storages of {span} did what was asked within {tried_ms} ms; last: {last}"
+    )]
     NoMajority {
         /// The arc.
         span: Span,
-        /// How many answered yes.
+        /// How many did.
         heard: usize,
         /// How many there are.
         of: usize,
@@ -302,6 +304,7 @@ impl NoRing {
         match self {
             Self::NobodyAnswers { .. } | Self::Gap { .. } => true,
             Self::NobodyKnown
+            | Self::Ended
             | Self::NotFounded(_)
             | Self::NotAllowed { .. }
             | Self::AnotherRing { .. } => false,

@@ -26,6 +26,7 @@ pub use stream::Keys;
 pub use values::Value;
 
 use crate::{
+    NotMoved,
     counters::Counters,
     error::{NotConnected, NotGot, NotSet, Trouble},
     look::Look,
@@ -130,7 +131,7 @@ impl Builder {
             let id = RingId(router.draw_id());
             router.found(&address, id, copies).await
         });
-        founded.await.map_err(|Ended| NotConnected::NoThread("it has ended".into()))??;
+        founded.await.unwrap_or(Err(NotMoved::Ended))?;
         Ok(ring)
     }
 
@@ -196,8 +197,7 @@ impl Ring {
         }
     }
 
-    /// Changes a key by any operation there is. The pieces of a large object that was there are left to
-    /// [`sweep_orphans`](Self::sweep_orphans).
+    /// Changes a key by any operation there is.
     pub async fn change(&self, key: Key, operation: Operation) -> Result<Changed, NotSet> {
         values::check(&key, &operation)?;
         let name = key.clone();
@@ -227,13 +227,13 @@ impl Ring {
     /// Goes round the ring, successor by successor, until it is closed.
     pub async fn walk(&self) -> Result<Walked, NoRing> {
         let walked = self.run(|router| async move { router.walk().await }).await;
-        walked.unwrap_or(Err(NoRing::NobodyKnown))
+        walked.unwrap_or(Err(NoRing::Ended))
     }
 
     /// Asks every storage that any other has heard of, also those not needed to close the ring.
     pub async fn survey(&self) -> Result<Walked, NoRing> {
         let seen = self.run(|router| async move { router.survey().await }).await;
-        seen.unwrap_or(Err(NoRing::NobodyKnown))
+        seen.unwrap_or(Err(NoRing::Ended))
     }
 
     /// All copies of a key, as each of its storages shows them.

@@ -367,7 +367,7 @@ impl<T: Transport> Keeper<T> {
     /// Goes on with what is under way, unless somebody else has taken the turn.
     async fn hold_on(&mut self, kind: Kind, standing: &Standing) {
         let accused = if kind == Kind::Evict { self.watch.dead() } else { self.accused(standing) };
-        if let Taken::Others(_) = self.take(kind.name(), &accused).await {
+        if self.take(kind.name(), &accused).await == Taken::Others {
             self.set_aside(kind, "another keeper has taken the turn".into());
         }
     }
@@ -405,7 +405,7 @@ impl<T: Transport> Keeper<T> {
             Ok(taken) => taken,
             Err(_) => {
                 self.turn.is_not_read();
-                Taken::Nobodys("there was no time".into())
+                Taken::Nobodys
             }
         };
         if let Taken::Objected(heard) = &taken {

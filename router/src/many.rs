@@ -15,13 +15,16 @@ use crate::{
 };
 use futures_util::{StreamExt, stream};
 use minor_protocol::{
-    Ballot, Key, Operation, Reply, Request, RingArc, State,
+    Ballot, Key, Operation, Reply, Request, RingArc, State, Wish,
     message::{Show, ShownContent},
 };
 use std::collections::BTreeMap;
+use tokio::time::{Duration, Instant, timeout_at};
 
 /// Operations under way at a time: two full asks to each of two storages.
 const AT_ONCE: usize = 4_000;
+/// Bytes of values under way at a time.
+const BYTES: usize = 16 << 20;
 
 impl<T: Transport> Router<T> {
     /// The states of these keys, each read linearizably. The outcomes are in the order of the keys.
@@ -34,7 +37,7 @@ impl<T: Transport> Router<T> {
     }
 
     async fn get_some(&self, keys: &[Key]) -> Vec<Result<Option<State>, NotRead>> {
-        let mut inbox = Inbox::default();
+        let (mut inbox, begun) = (Inbox::default(), Instant::now());
         for (n, key) in keys.iter().enumerate() {
             if let Some(arc) = self.arc_of_one(key) {
                 let (epoch, show) = (arc.epoch, Show::Whole);
@@ -43,7 +46,7 @@ impl<T: Transport> Router<T> {
             }
         }
         let mut ended: Vec<Option<_>> = keys.iter().map(|_| None).collect();
-        while let Some((n, heard)) = inbox.next().await {
+        while let Some((n, heard)) = self.in_time(&mut inbox, begun).await {
             ended[n] =
                 read(heard).map(|state| Ok(state.filter(|s| s.header.is_alive(self.now_ms()))));
         }
@@ -63,14 +66,17 @@ impl<T: Transport> Router<T> {
         wishes: &[(Key, Operation)],
     ) -> Vec<Result<Changed, NotChanged>> {
         let mut ended = Vec::with_capacity(wishes.len());
-        for some in wishes.chunks(AT_ONCE) {
+        let mut rest = wishes;
+        while !rest.is_empty() {
+            let (some, others) = rest.split_at(at_once(rest));
             ended.extend(self.change_some(some).await);
+            rest = others;
         }
         ended
     }
 
     async fn change_some(&self, wishes: &[(Key, Operation)]) -> Vec<Result<Changed, NotChanged>> {
-        let mut inbox = Inbox::default();
+        let (mut inbox, begun) = (Inbox::default(), Instant::now());
         let mut sent: BTreeMap<usize, Ballot> = BTreeMap::new();
         for (n, (key, operation)) in wishes.iter().enumerate() {
             if let Some(arc) = self.arc_of_one(key) {
@@ -85,7 +91,7 @@ impl<T: Transport> Router<T> {
         let mut ended: Vec<Option<_>> = wishes.iter().map(|_| None).collect();
         let mut gone: Vec<(&Key, Manifest)> = vec![];
         // What was not told done may be done all the same: it goes on under its id.
-        while let Some((n, heard)) = inbox.next().await {
+        while let Some((n, heard)) = self.in_time(&mut inbox, begun).await {
             match heard {
                 Ok(Ok(Reply::Changed { outcome, shown, before, object })) => {
                     let ((key, operation), id) = (&wishes[n], sent.get(&n).copied());
@@ -100,9 +106,6 @@ impl<T: Transport> Router<T> {
                 refused if is_untouched(&refused) => drop(sent.remove(&n)),
                 _ => {}
             }
-        }
-        for (key, object) in gone {
-            self.remove_pieces(key, &object).await;
         }
         let rest = wishes.iter().enumerate().filter(|(n, _)| ended[*n].is_none());
         let rest: Vec<(usize, &(Key, Operation))> = rest.collect();
@@ -119,13 +122,34 @@ impl<T: Transport> Router<T> {
         while let Some((n, changed)) = rest.next().await {
             ended[n] = Some(changed);
         }
+        for (key, object) in gone {
+            self.remove_pieces(key, &object).await;
+        }
         ended.into_iter().map(|ended| ended.expect("every key went one way or the other")).collect()
+    }
+
+    /// The next answer, unless nobody waits for it any more. What was not answered is asked again, one by one.
+    async fn in_time(&self, inbox: &mut Inbox, begun: Instant) -> Option<(usize, Heard)> {
+        let patience = Duration::from_millis(self.core.patience.operation_ms);
+        timeout_at(begun + patience, inbox.next()).await.unwrap_or(None)
     }
 
     /// The arc of a key, if it is known and one storage alone keeps it.
     fn arc_of_one(&self, key: &Key) -> Option<std::sync::Arc<RingArc>> {
         self.arc_in_memory(key).filter(|arc| arc.members.len() == 1)
     }
+}
+
+/// How many of these go together: at least one.
+fn at_once(wishes: &[(Key, Operation)]) -> usize {
+    let mut bytes = 0;
+    let fits = |(_, operation): &&(Key, Operation)| {
+        if let Wish::Set { value, .. } = &operation.wish {
+            bytes += value.len();
+        }
+        bytes <= BYTES
+    };
+    wishes.iter().take(AT_ONCE).take_while(fits).count().max(1)
 }
 
 /// The state an only member shows, if it does.

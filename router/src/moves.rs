@@ -178,8 +178,7 @@ impl<T: Transport> Router<T> {
         let tell: &mut dyn FnMut(Progress) = &mut |progress| watched.tell(progress);
         let silent = |silence| NotMoved::Silent { address: address.to_owned(), silence };
         let (hello, _) = self.hello(address).await.map_err(silent)?;
-        self.heed_majorities(tell).await?;
-        let arcs = self.look_round(tell).await?;
+        let arcs = self.heed_majorities(tell).await?;
         let mut members = arcs.iter().flat_map(|arc| &arc.members);
         if members.any(|m| m.address == address && m.storage != hello.member.storage) {
             return Err(NotMoved::Replaced { address: address.to_owned() });
@@ -223,7 +222,6 @@ impl<T: Transport> Router<T> {
         let mut watched = self.watched(Cause::Leave, tell);
         let tell: &mut dyn FnMut(Progress) = &mut |progress| watched.tell(progress);
         self.heed_majorities(tell).await?;
-        self.look_round(tell).await?;
         self.reach(|arcs| Goal::of(arcs).without(storage), tell).await
     }
 
@@ -236,8 +234,7 @@ impl<T: Transport> Router<T> {
         let mut watched = self.watched(Cause::Copies, tell);
         let tell: &mut dyn FnMut(Progress) = &mut |progress| watched.tell(progress);
         self.heed_majorities(tell).await?;
-        self.look_round(tell).await?;
-        self.reach(|arcs| Ok(Goal::of(arcs).with_copies(copies)), tell).await
+        self.reach(|arcs| Goal::of(arcs).with_copies(copies), tell).await
     }
 
     /// Takes steps until the goal is reached. The goal is computed anew from the arcs each time: somebody else may have
@@ -249,14 +246,16 @@ impl<T: Transport> Router<T> {
     ) -> Result<(), NotMoved> {
         let patience = Duration::from_millis(self.core.patience.step_ms);
         let (since, mut tries) = (Cell::new(Instant::now()), 0);
-        let mut last: Vec<Step> = vec![];
+        let (mut last, mut last_arcs): (Vec<Step>, Vec<RingArc>) = (vec![], vec![]);
         loop {
             let tiled = self.core.ring.borrow().tiled();
             let arcs = match tiled {
                 Some(arcs) => arcs,
                 None => self.look_round(tell).await?,
             };
-            let wish = goal(&arcs)?;
+            let away =
+                arcs.iter().flat_map(|arc| &arc.members).filter(|m| self.is_silent(&m.address));
+            let wish = goal(&arcs)?.with_away(away.map(|member| member.storage).collect());
             let steps = wish.steps(&arcs);
             if steps.is_empty() {
                 // Before it is called done, the arcs are seen to be so, not only remembered.
@@ -266,13 +265,15 @@ impl<T: Transport> Router<T> {
                 }
                 continue;
             }
-            if last != steps {
-                for step in steps.iter().filter(|step| !last.contains(step)) {
-                    tell(Progress::Step(step.clone(), wish.remaining(&arcs)));
-                }
+            for step in steps.iter().filter(|step| !last.contains(step)) {
+                tell(Progress::Step(step.clone(), wish.remaining(&arcs)));
+            }
+            last.clone_from(&steps);
+            // Another step for the same arcs is no progress: who does not answer may be another one every time.
+            if last_arcs != arcs {
                 since.set(Instant::now());
                 tries = 0;
-                last.clone_from(&steps);
+                last_arcs = arcs;
             }
             let shared = RefCell::new(&mut *tell);
             let take = |step: Step| {

@@ -11,7 +11,7 @@
 
 pub mod even;
 
-use minor_protocol::{Decree, Member, Position, RingArc, Seal, StorageId, mutant};
+use minor_protocol::{Decree, Member, Position, RingArc, Seal, StorageId, limits::COPIES, mutant};
 
 /// Arcs that are under way at the same time.
 const AT_ONCE: usize = 3;
@@ -23,6 +23,8 @@ pub struct Goal {
     pub places: Vec<(Position, Member)>,
     /// How many storages keep each arc.
     pub copies: u8,
+    /// Who does not answer just now. It goes before others that are to go, so that those who stay can vote all the while.
+    pub away: Vec<StorageId>,
 }
 
 /// What must be done before a decree is proposed.
@@ -75,6 +77,9 @@ pub enum NoGoal {
     /// It would keep nothing.
     #[error("the last storage of a ring cannot leave it: nobody would keep its data")]
     LastStorage,
+    /// So many cannot be kept.
+    #[error("a ring keeps 1 to {COPIES} copies of everything, not {0}")]
+    Copies(u8),
 }
 
 impl Goal {
@@ -108,7 +113,7 @@ impl Goal {
             places.push((last.span.to, last.first().clone()));
         }
         places.sort_by_key(|(place, _)| *place);
-        Self { places, copies }
+        Self { places, copies, away: vec![] }
     }
 
     /// The same with one storage more. Said again, it changes nothing.
@@ -130,9 +135,30 @@ impl Goal {
         if self.places.is_empty() { Err(NoGoal::LastStorage) } else { Ok(self) }
     }
 
+    /// The same without all who never come back. Where nobody else has a place, one who was on its way out and still keeps
+    /// something stays.
+    pub fn surviving(mut self, gone: &[StorageId], arcs: &[RingArc]) -> Result<Self, NoGoal> {
+        let lives = |member: &Member| !gone.contains(&member.storage);
+        self.places.retain(|(_, member)| lives(member));
+        if self.places.is_empty() {
+            let of =
+                |arc: &RingArc| Some((arc.span.to, arc.members.iter().find(|m| lives(m))?.clone()));
+            self.places.push(arcs.iter().find_map(of).ok_or(NoGoal::LastStorage)?);
+        }
+        Ok(self)
+    }
+
     /// The same with another number of copies.
-    pub fn with_copies(self, copies: u8) -> Self {
-        Self { copies, ..self }
+    pub fn with_copies(self, copies: u8) -> Result<Self, NoGoal> {
+        match copies {
+            1..=COPIES => Ok(Self { copies, ..self }),
+            _ => Err(NoGoal::Copies(copies)),
+        }
+    }
+
+    /// The same, with these not answering just now.
+    pub fn with_away(self, away: Vec<StorageId>) -> Self {
+        Self { away, ..self }
     }
 
     /// The same with the places of some storages moved. Those that are not there any more are passed over.
@@ -247,7 +273,8 @@ impl Goal {
         let target = self.target(arc.span.to);
         let wanted = |storage: StorageId| target.iter().any(|m| m.storage == storage);
         // The last to go is the one whose place it was.
-        let surplus = arc.members.iter().rev().find(|m| !wanted(m.storage));
+        let surplus = || arc.members.iter().rev().filter(|m| !wanted(m.storage));
+        let surplus = surplus().find(|m| self.away.contains(&m.storage)).or(surplus().next());
         if let Some(filling) = arc.filling {
             if !wanted(filling) {
                 return step(First::Nothing, Decree::Shrink { storage: filling });

@@ -8,8 +8,6 @@ use minor_protocol::{Ballot, Decree, Refusal, Reply, RingArc};
 pub struct Canvass {
     tally: Tally,
     voted: Option<(Ballot, Decree)>,
-    /// The highest ballot that stood in the way of anybody.
-    pub highest: Ballot,
     /// A newer arc that somebody showed: the slot is decided already.
     pub newer: Option<RingArc>,
 }
@@ -18,8 +16,6 @@ pub struct Canvass {
 #[derive(Clone, Debug)]
 pub struct Poll {
     tally: Tally,
-    /// The highest ballot that stood in the way of anybody.
-    pub highest: Ballot,
     /// A newer arc that somebody showed: the slot is decided already.
     pub newer: Option<RingArc>,
 }
@@ -27,7 +23,7 @@ pub struct Poll {
 impl Canvass {
     /// A canvass among this many members.
     pub fn of(members: usize) -> Self {
-        Self { tally: Tally::of(members), voted: None, highest: Ballot::ZERO, newer: None }
+        Self { tally: Tally::of(members), voted: None, newer: None }
     }
 
     /// Hears one member's answer, or its silence.
@@ -40,7 +36,7 @@ impl Canvass {
                 self.tally.aye();
             }
             other => {
-                no(other, &mut self.highest, &mut self.newer);
+                note_newer(other, &mut self.newer);
                 self.tally.no();
             }
         }
@@ -57,7 +53,7 @@ impl Canvass {
 impl Poll {
     /// A poll among this many members.
     pub fn of(members: usize) -> Self {
-        Self { tally: Tally::of(members), highest: Ballot::ZERO, newer: None }
+        Self { tally: Tally::of(members), newer: None }
     }
 
     /// Hears one member's answer, or its silence.
@@ -65,7 +61,7 @@ impl Poll {
         match heard {
             Some(Ok(Reply::DecreeAccepted)) => self.tally.aye(),
             other => {
-                no(other, &mut self.highest, &mut self.newer);
+                note_newer(other, &mut self.newer);
                 self.tally.no();
             }
         }
@@ -73,13 +69,12 @@ impl Poll {
     }
 }
 
-fn no(heard: Option<Result<Reply, Refusal>>, highest: &mut Ballot, newer: &mut Option<RingArc>) {
-    match heard {
-        Some(Err(Refusal::Refused { highest: stood })) => *highest = (*highest).max(stood),
-        Some(Err(Refusal::Stale { arc })) if newer.as_ref().is_none_or(|n| n.epoch < arc.epoch) => {
-            *newer = Some(*arc);
-        }
-        _ => {}
+/// Keeps the newest arc that a no has told of.
+fn note_newer(heard: Option<Result<Reply, Refusal>>, newer: &mut Option<RingArc>) {
+    if let Some(Err(Refusal::Stale { arc })) = heard
+        && newer.as_ref().is_none_or(|newer| newer.epoch < arc.epoch)
+    {
+        *newer = Some(*arc);
     }
 }
 
@@ -119,6 +114,5 @@ mod tests {
             poll.hear(Some(Err(Refusal::Refused { highest: ballot(4) }))),
             Verdict::OutOfReach
         );
-        assert_eq!(poll.highest, ballot(4));
     }
 }

@@ -8,7 +8,7 @@ use crate::{
     change::{Accept, Change, Decision, Prepare, arc_for_accept},
     error::{NotChanged, NotRead, Trouble},
     get::{Get, Seen},
-    object::{Manifest, OBJECT},
+    object::Manifest,
     router::Router,
     tally::Verdict,
     transport::{Inbox, Transport},
@@ -84,9 +84,7 @@ impl<T: Transport> Router<T> {
             Request::Read { key: key.clone(), epoch: arc.epoch, show }
         };
         let (mut get, mut count) = (Get::of(arc.members.len()), Count::of(arc));
-        let mut inbox = Inbox::default();
-        let majority = (arc.majority(), read);
-        if self.hear(&mut inbox, majority, &mut get, &mut count).await != Verdict::Reached {
+        if self.hear(arc.majority(), read, &mut get, &mut count).await != Verdict::Reached {
             return Err(count.again(tries));
         }
         let value_of = |seen: Shown| match seen.content {
@@ -110,7 +108,8 @@ impl<T: Transport> Router<T> {
                     Some(state) => state,
                     None => Box::pin(self.fetch(key, arc, ballot, &holders)).await?,
                 };
-                let helped = self.have_accepted(key, arc, ballot, &state, &holders, None, tries);
+                let helped =
+                    self.have_accepted(key, arc, ballot, &state, Some((ballot, &holders)), tries);
                 match Box::pin(helped).await {
                     Ok(()) => Ok(Some(state)),
                     // A refusal would be repeated for ever by a dead router's promise: identity goes above it.
@@ -259,9 +258,7 @@ impl<T: Transport> Router<T> {
         }
         let prepare = |_: &Member, _| Request::Prepare { key: key.clone(), ballot, show };
         let (mut round, mut count) = (Prepare::of(arc.members.len()), Count::of(arc));
-        let mut inbox = Inbox::default();
-        let majority = (arc.majority(), prepare);
-        if self.hear(&mut inbox, majority, &mut round, &mut count).await != Verdict::Reached {
+        if self.hear(arc.majority(), prepare, &mut round, &mut count).await != Verdict::Reached {
             return Err(count.again(tries));
         }
         match round.decide(change, self.now_ms()) {
@@ -270,7 +267,7 @@ impl<T: Transport> Router<T> {
                 Ok(Ended::Seen(outcome, Box::new(header), round.newest_state()))
             }
             Decision::Accept(outcome, state) => {
-                if round.shows_part_of(OBJECT) && change.operation != Operation::IDENTITY {
+                if round.shows_part_of_an_object() {
                     // What is replaced has pieces, and its value names them.
                     return Ok(Ended::NeedValue);
                 }
@@ -284,11 +281,10 @@ impl<T: Transport> Router<T> {
                 // Even if all refuse it: the same message may have come before, and found them willing. Unless it is for want
                 // of room: who says so has never taken it.
                 let may_be_applied = std::mem::replace(&mut change.may_be_applied, true);
-                let unchanged = outcome != Outcome::Done || change.operation == Operation::IDENTITY;
-                let held = round.newest_ballot().filter(|_| unchanged && outcome != Outcome::Done);
-                let holders = held.map(|held| round.holders(held)).unwrap_or_default();
-                let accepting =
-                    self.have_accepted(key, &arc_now, ballot, &state, &holders, held, tries);
+                let held = round.newest_ballot().filter(|_| outcome != Outcome::Done);
+                let holders = held.map(|held| (held, round.holders(held)));
+                let holders = holders.as_ref().map(|(held, holders)| (*held, &holders[..]));
+                let accepting = self.have_accepted(key, &arc_now, ballot, &state, holders, tries);
                 if let Err(NotAccepted { again, for_good }) = accepting.await {
                     change.may_be_applied = may_be_applied || !for_good;
                     return Err(again);
@@ -309,33 +305,27 @@ impl<T: Transport> Router<T> {
         (arc.epoch, arc)
     }
 
-    /// Has a majority accept a state. Those known to hold it at `held` are not sent its bytes again.
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "the parts of one message, and who is to have which form of it"
-    )]
+    /// Has a majority accept a state. Those known to hold it, and at which ballot, are not sent its bytes again.
     async fn have_accepted(
         &self,
         key: &Key,
         arc: &RingArc,
         ballot: Ballot,
         state: &State,
-        holders: &[StorageId],
-        held: Option<Ballot>,
+        holders: Option<(Ballot, &[StorageId])>,
         tries: &mut Tries,
     ) -> Result<(), NotAccepted> {
         let accept = |member: &Member, _| {
-            let state = match held {
-                Some(held) if holders.contains(&member.storage) => Proposed::Held(held),
+            let state = match holders {
+                Some((held, by)) if by.contains(&member.storage) => Proposed::Held(held),
                 _ => Proposed::State(state.clone()),
             };
             Request::Accept { key: key.clone(), ballot, state }
         };
         let (mut vote, mut count) = (Accept::of(arc.members.len()), Count::of(arc));
-        let mut inbox = Inbox::default();
         // All are to hold it, so all are asked; whoever is slow has it a little later.
-        let all = (arc.members.len(), accept);
-        if self.hear(&mut inbox, all, &mut vote, &mut count).await == Verdict::Reached {
+        let (mut inbox, all) = (Inbox::default(), (arc.members.len(), accept));
+        if self.hear_into(&mut inbox, all, &mut vote, &mut count).await == Verdict::Reached {
             return Ok(());
         }
         self.hear_the_rest(&mut inbox, &mut count).await;

@@ -3,7 +3,7 @@
 //! It is a memory, not a truth: an arc may be out of date, and the storages say so when it is used. Hearing of an arc twice
 //! or late does no harm, since the newer epoch stays.
 
-use minor_protocol::{Position, RingArc, Span, StorageId};
+use minor_protocol::{Position, RingArc, Span};
 
 /// The arcs a router has heard of.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -61,17 +61,18 @@ impl RingMap {
         self.piece_at(place).map(|piece| std::sync::Arc::clone(&piece.arc))
     }
 
+    /// The arc whose place is nearest before a place of which nothing is known.
+    pub fn arc_before(&self, gap: Position) -> Option<&RingArc> {
+        let before = self.pieces.iter().min_by_key(|piece| gap.after(piece.span.to))?;
+        Some(&before.arc)
+    }
+
     fn piece_at(&self, place: Position) -> Option<&Piece> {
         // Sorted by their ends, the first piece that ends at or behind the place is the one that can hold it; over the top
         // that is the first of all.
         let next = self.pieces.partition_point(|piece| piece.span.to < place);
         let piece = self.pieces.get(next).or(self.pieces.first())?;
         piece.span.holds(place).then_some(piece)
-    }
-
-    /// Forgets an arc that turned out not to be kept where it was thought to be.
-    pub fn forget(&mut self, arc: &RingArc) {
-        self.pieces.retain(|piece| *piece.arc != *arc);
     }
 
     /// Forgets everything.
@@ -92,11 +93,17 @@ impl RingMap {
 
     /// The arcs in ring order, if they tile the ring without gap or overlap.
     pub fn tiled(&self) -> Option<Vec<RingArc>> {
+        let arcs = || self.pieces.iter().map(|piece| RingArc::clone(&piece.arc)).collect();
+        self.is_tiled().then(arcs)
+    }
+
+    /// Whether the arcs tile the ring.
+    pub fn is_tiled(&self) -> bool {
         let whole = self.pieces.iter().all(|piece| piece.span == piece.arc.span);
         let closed = self.pieces.iter().zip(self.pieces.iter().cycle().skip(1));
         let closes = closed.clone().all(|(piece, next)| piece.span.to == next.span.from);
         let places: u128 = self.pieces.iter().map(|piece| piece.span.places()).sum();
-        (whole && closes && places == 1 << 64).then(|| self.arcs())
+        whole && closes && places == 1 << 64
     }
 
     /// What is left of every arc by newer ones, in ring order.
@@ -128,17 +135,12 @@ impl RingMap {
         }
         addresses
     }
-
-    /// The arcs a storage keeps, as far as is known.
-    pub fn kept_by(&self, storage: StorageId) -> Vec<RingArc> {
-        self.arcs().into_iter().filter(|arc| arc.has(storage)).collect()
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use minor_protocol::{Member, RingId};
+    use minor_protocol::{Member, RingId, StorageId};
 
     fn arc(from: u64, to: u64, epoch: u64) -> RingArc {
         let member = Member { storage: StorageId(1), address: "a:1".into(), zone: String::new() };

@@ -248,6 +248,17 @@ impl<T: Transport> Router<T> {
     /// is made for a member, and for how many were asked before it.
     pub(crate) async fn hear<R: Round>(
         &self,
+        first: usize,
+        message: impl Fn(&Member, usize) -> Request,
+        round: &mut R,
+        count: &mut Count<'_>,
+    ) -> Verdict {
+        self.hear_into(&mut Inbox::default(), (first, message), round, count).await
+    }
+
+    /// The same, for whoever wants to hear in this inbox also what comes after it is decided.
+    pub(crate) async fn hear_into<R: Round>(
+        &self,
         inbox: &mut Inbox,
         (first, message): (usize, impl Fn(&Member, usize) -> Request),
         round: &mut R,

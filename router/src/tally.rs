@@ -38,11 +38,6 @@ impl Tally {
         assert!(self.ayes + self.noes <= self.voters, "a storage voted twice: {self:?}");
     }
 
-    /// How many said yes.
-    pub fn ayes(self) -> usize {
-        self.ayes
-    }
-
     /// Whether all have been heard.
     pub fn is_complete(self) -> bool {
         self.ayes + self.noes == self.voters

@@ -48,6 +48,9 @@ pub enum NoRing {
     /// No address was given, and none is remembered.
     #[error("no storage is known: name one")]
     NobodyKnown,
+    /// The router's own thread has ended.
+    #[error("the router has ended")]
+    Ended,
     /// Nobody who was asked is in a ring.
     #[error("none of the storages asked is in a ring ({0}); 'sdht join' founds one")]
     NotFounded(String),
@@ -102,6 +105,13 @@ pub struct Hop {
     pub hello: Option<Hello>,
 }
 
+impl Hop {
+    /// Whether this storage answered.
+    pub fn is(&self, storage: StorageId) -> bool {
+        self.hello.as_ref().is_some_and(|hello| hello.member.storage == storage)
+    }
+}
+
 /// A finished walk.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Walked {
@@ -132,8 +142,10 @@ impl<T: Transport> Router<T> {
     pub async fn walk(&self) -> Result<Walked, NoRing> {
         let mut walk = self.begin();
         loop {
-            let known = self.core.ring.borrow().tiled().filter(|_| walk.ring.tiled().is_some());
-            if let Some(arcs) = known {
+            let known = || self.core.ring.borrow().tiled();
+            if walk.ring.is_tiled()
+                && let Some(arcs) = known()
+            {
                 self.mend(&walk, &arcs);
                 walk.hops.extend(walk.late());
                 return Ok(Walked { hops: walk.hops, arcs });
@@ -163,7 +175,7 @@ impl<T: Transport> Router<T> {
     /// Round the ring in its order until it is closed, then to all the others at once.
     async fn go_everywhere(&self, walk: &mut Walk) {
         loop {
-            let late = if walk.ring.tiled().is_some() { Duration::ZERO } else { LATE };
+            let late = if walk.ring.is_tiled() { Duration::ZERO } else { LATE };
             if self.hop(walk, late).await.is_err() {
                 return;
             }
@@ -223,8 +235,10 @@ impl<T: Transport> Router<T> {
     async fn hop(&self, walk: &mut Walk, late: Duration) -> Result<(), NoRing> {
         let (address, heard) = loop {
             let gap = walk.ring.gap();
-            let near = gap.and_then(|gap| neighbour_of(&walk.ring.arcs(), gap));
-            // Whoever was silent lately is asked when all others have been.
+            let near = gap.and_then(|gap| walk.ring.arc_before(gap));
+            // The members of the arc before know best who comes next; but whoever was silent lately is asked when all others
+            // have been.
+            let near = near.map(|arc| arc.first().address.clone());
             let near = near.filter(|near| !self.is_silent(near));
             if let Some(address) = walk.next(near, |address| self.is_silent(address)) {
                 let router = self.clone();
@@ -299,12 +313,6 @@ impl<T: Transport> Router<T> {
             self.core.lines.heard_starts(hint.member.storage, hint.starts);
         }
     }
-}
-
-/// Who, of the storages seen, is most likely to know what lies behind a place: the members of the arc before it.
-fn neighbour_of(arcs: &[RingArc], gap: Position) -> Option<String> {
-    let before = arcs.iter().min_by_key(|arc| gap.after(arc.span.to))?;
-    Some(before.first().address.clone())
 }
 
 /// Who was asked, and what came of it.

@@ -101,7 +101,7 @@ struct Board {
 }
 
 /// The storages around, as routers last said.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct Hints {
     predecessor: Option<Neighbour>,
     successors: Vec<Neighbour>,

@@ -5,11 +5,13 @@
 //! * [`scenario`]: users, operators and accidents, drawn from the seed; and what is asked of the run when it is over.
 //! * [`script`]: short stories in which nothing is left to chance, for what chance comes to too seldom.
 //! * [`keeping`]: rings that are left to two keepers, and what befalls them.
+//! * [`losses`]: storages that never come back, and what is left without them.
 //! * [`invariants`]: what must hold at every moment.
 
 pub mod aimed;
 pub mod invariants;
 pub mod keeping;
+pub mod losses;
 pub mod scenario;
 pub mod script;
 pub mod stories;

@@ -5,6 +5,7 @@ use sdht_tests::{
     number,
     simulation::{
         keeping::{Misfortune, keep},
+        losses::lose,
         scenario::{Report, Scenario},
         stories::{a_first_write_while_a_newcomer_comes, a_set_finds_every_disk_full},
     },
@@ -156,6 +157,33 @@ fn a_storm_is_survived_with_keepers_too() {
     report.counted.iter().for_each(|(what, n)| println!("{n:>9}  {what}"));
     if count >= 200 {
         for what in ["a keeper evicted", "a keeper finished what another began"] {
+            assert!(report.counted.contains_key(what), "it never happened that {what}");
+        }
+    }
+}
+
+/// Beside the dead, what is served stays served; and who gives them up loses no more than he was told. `LOST=10000` for more,
+/// `LOST_SEED=7` for one again.
+#[test]
+fn the_dead_take_nothing_with_them_that_a_majority_kept() {
+    let (first, count) = match number("LOST_SEED", u64::MAX) {
+        u64::MAX => (number("FIRST", 0), number("LOST", 500)),
+        one => (one, 1),
+    };
+    let report = all_of(first, first + count, |seed| {
+        Ok(Report { counted: lose(seed)?, ..Report::default() })
+    });
+    let report = report.unwrap_or_else(|why| panic!("{why}"));
+    report.counted.iter().for_each(|(what, n)| println!("{n:>9}  {what}"));
+    if count >= 200 {
+        for what in [
+            "a change beside the dead ended",
+            "a change beside the dead was refused",
+            "a loss was not taken unasked",
+            "a router died while it gave storages up",
+            "an acknowledged value was lost with them",
+            "storages were given up",
+        ] {
             assert!(report.counted.contains_key(what), "it never happened that {what}");
         }
     }

@@ -6,7 +6,7 @@ use crate::{
     error::{NotGot, NotSet, Trouble},
     object::Manifest,
 };
-use minor_protocol::{Expect, Key, Operation, Stamp, Wish, key::NoKey, limits};
+use minor_protocol::{Expect, Key, Operation, Stamp, Wish, limits};
 use serde::{Serialize, de::DeserializeOwned};
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -18,15 +18,12 @@ impl Ring {
         pairs: impl IntoIterator<Item = (K, V)>,
     ) -> impl Future<Output = Vec<Result<Stamp, NotSet>>> + Send {
         let wishes = pairs.into_iter().map(|(key, value)| {
-            let key = Key::new(key.as_ref())?;
+            let key = Key::of_user(key.as_ref())?;
             let wish = values::written(&key, &value)?;
             Ok((key, wish))
         });
         let wishes = wishes.map(|wish: Result<_, NotSet>| {
             let (key, wish) = wish?;
-            if key.is_reserved() {
-                return Err(Unfit::No(NoKey::Reserved.into()));
-            }
             match wish {
                 Wish::Set { value, .. } if value.len() > limits::VALUE_BYTES => {
                     Err(Unfit::Long(key, value))
@@ -69,7 +66,7 @@ impl Ring {
         keys: impl IntoIterator<Item = K>,
     ) -> impl Future<Output = Vec<Result<Option<V>, NotGot>>> + Send {
         let (keys, refused) =
-            sorted(keys.into_iter().map(|key| Ok::<Key, NotGot>(Key::new(key.as_ref())?)));
+            sorted(keys.into_iter().map(|key| Ok::<Key, NotGot>(Key::of_user(key.as_ref())?)));
         let (ring, keys) = (self.clone(), Arc::new(keys));
         async move {
             let asked = Arc::clone(&keys);

@@ -3,7 +3,7 @@
 use super::duties::Kind;
 use crate::moves::{Progress, Swept, Synced};
 use minor_protocol::Span;
-use std::fmt;
+use std::{collections::BTreeMap, fmt};
 
 /// Something a keeper did, or noticed. Its display is one line.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -71,7 +71,7 @@ pub struct Work {
     /// Pieces that went.
     pub pieces: u64,
     /// How far each arc that is being looked through has come.
-    open: Vec<(Span, u64, u64)>,
+    open: BTreeMap<Span, Synced>,
 }
 
 impl Work {
@@ -87,25 +87,15 @@ impl Work {
         }
     }
 
-    /// What is told counts from the beginning of one looking-through; the next one of the same arc begins at nothing.
     fn hear_synced(&mut self, synced: &Synced) {
-        let place = self.open.iter().position(|(span, ..)| *span == synced.span);
-        let place = place.unwrap_or_else(|| {
-            self.open.push((synced.span, 0, 0));
-            self.open.len() - 1
-        });
-        let (_, copied, bytes) = &mut self.open[place];
-        if synced.copied < *copied || synced.bytes < *bytes {
-            (*copied, *bytes) = (0, 0);
-        }
+        let before = self.open.insert(synced.span, *synced);
+        let (keys, bytes) = synced.since(before.as_ref());
         // What was copied has bytes; what was levelled was written anew by those who keep it.
-        let more = synced.copied - *copied;
         match synced.bytes {
-            0 => self.levelled += more,
-            _ => self.copied += more,
+            0 => self.levelled += keys,
+            _ => self.copied += keys,
         }
-        self.bytes += synced.bytes - *bytes;
-        (*copied, *bytes) = (synced.copied, synced.bytes);
+        self.bytes += bytes;
     }
 }
 

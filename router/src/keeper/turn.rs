@@ -32,12 +32,12 @@ pub(super) struct Says {
 pub(super) enum Taken {
     /// It is ours.
     Ours,
-    /// It is another's, who does this.
-    Others(String),
+    /// It is another's.
+    Others,
     /// It is ours, and another keeper hears some of those that we call dead.
     Objected(Vec<StorageId>),
     /// The record cannot be read or written.
-    Nobodys(String),
+    Nobodys,
 }
 
 /// A keeper's view of the turn.
@@ -101,18 +101,16 @@ impl Turn {
         patience_ms: u64,
     ) -> Taken {
         let (expect, heard) = match router.get(&record()).await {
-            Err(why) => return Taken::Nobodys(why.to_string()),
+            Err(_) => return Taken::Nobodys,
             Ok(None) => (Expect::Absent, vec![]),
             Ok(Some(state)) => {
-                let Some(stamp) = state.header.stamp() else {
-                    return Taken::Nobodys(String::new());
-                };
+                let Some(stamp) = state.header.stamp() else { return Taken::Nobodys };
                 let says = read(&state.value);
                 if ![0, self.name].contains(&says.keeper)
                     && !self.has_waited(stamp, now_ms, patience_ms)
                 {
                     self.ours = None;
-                    return Taken::Others(says.doing);
+                    return Taken::Others;
                 }
                 let ours = if says.keeper == self.name { says.heard } else { vec![] };
                 (Expect::Stamp(stamp), ours)
@@ -129,9 +127,9 @@ impl Turn {
             // Somebody else was faster: the next look tells who.
             Ok(None) => {
                 self.ours = None;
-                Taken::Others("something".into())
+                Taken::Others
             }
-            Err(why) => Taken::Nobodys(why),
+            Err(_) => Taken::Nobodys,
         }
     }
 

@@ -14,7 +14,7 @@ use crate::{
     transport::Transport,
     walk::{Hop, NoRing, Walked},
 };
-use minor_protocol::{Member, Reply, Request, Restart, RingArc, Span, StorageId};
+use minor_protocol::{Member, Reply, Request, Restart, RingArc, Span, StorageId, message::Hello};
 use tokio::time::{Duration, Instant};
 
 /// How long a storage may take to answer that it is there, where all are asked at once.
@@ -61,10 +61,10 @@ impl<T: Transport> Router<T> {
         loss: Loss,
         tell: &mut dyn FnMut(Progress),
     ) -> Result<(), NotMoved> {
-        // The first round teaches those who lag, and the second sees them taught.
-        self.ask_everybody().await;
-        let hops = self.ask_everybody().await;
-        let arcs = as_remembered(&hops)?;
+        // The first round teaches those who lag, and the second sees them taught. Who answered in either of them lives.
+        let mut hops = self.ask_everybody().await;
+        hops.extend(self.ask_everybody().await);
+        let arcs = as_remembered(self.arcs(), &hops)?;
         let mut gone = vec![];
         for address in dead {
             let member = arcs.iter().flat_map(|arc| &arc.members).find(|m| m.address == *address);
@@ -81,9 +81,9 @@ impl<T: Transport> Router<T> {
         loss: Loss,
         tell: &mut dyn FnMut(Progress),
     ) -> Result<(), NotMoved> {
-        self.look_about(&[], ROLL_CALL).await;
-        let hops = self.look_about(&[], ROLL_CALL).await;
-        let arcs = as_remembered(&hops)?;
+        let mut hops = self.look_about(&[], ROLL_CALL).await;
+        hops.extend(self.look_about(&[], ROLL_CALL).await);
+        let arcs = as_remembered(self.arcs(), &hops)?;
         let of = |id: &StorageId| arcs.iter().find_map(|arc| arc.member(*id)).cloned();
         let gone: Vec<Member> = dead.iter().filter_map(of).collect();
         self.let_go(&gone, loss, (hops, arcs), tell).await
@@ -100,23 +100,18 @@ impl<T: Transport> Router<T> {
         let tell: &mut dyn FnMut(Progress) = &mut |progress| watched.tell(progress);
         let mut gone = vec![];
         for member in dead {
-            let answers = |hop: &Hop| {
-                hop.hello.as_ref().is_some_and(|hello| hello.member.storage == member.storage)
-            };
-            if hops.iter().any(answers) {
+            if hops.iter().any(|hop| hop.is(member.storage)) {
                 return Err(NotMoved::Alive { address: member.address.clone() });
             }
             gone.push(member.storage);
         }
-        let mute: Vec<Mute> = arcs.iter().filter_map(|arc| mute(arc, &hops)).collect();
+        let mute: Vec<Mute> = arcs.iter().filter_map(|arc| not_shown(arc, &hops)).collect();
         let unnamed =
             |mute: &Mute| mute.silent.iter().any(|member| !gone.contains(&member.storage));
         if !mute.is_empty() && (loss == Loss::Refused || mute.iter().any(unnamed)) {
             return Err(NotMoved::NoMajority(mute));
         }
-        let without = |arcs: &[RingArc]| {
-            gone.iter().try_fold(Goal::of(arcs), |goal, storage| goal.without(*storage))
-        };
+        let without = |arcs: &[RingArc]| Goal::of(arcs).surviving(&gone, arcs);
         let heirs = without(&arcs)?;
         for Mute { arc, .. } in mute {
             self.restart(&arc, &gone, &heirs, tell).await?;
@@ -125,11 +120,12 @@ impl<T: Transport> Router<T> {
         self.reach(without, tell).await
     }
 
-    /// Before anything is changed: every arc can be voted on. Whoever was only away for a moment is waited for.
+    /// The arcs as all storages show them, before anything is changed: every one of them can be voted on. Whoever was only away
+    /// for a moment is waited for.
     pub(super) async fn heed_majorities(
         &self,
         tell: &mut dyn FnMut(Progress),
-    ) -> Result<(), NotMoved> {
+    ) -> Result<Vec<RingArc>, NotMoved> {
         let begun = Instant::now();
         for tries in 0.. {
             let why = match self.survey().await {
@@ -137,7 +133,7 @@ impl<T: Transport> Router<T> {
                     let mute: Vec<Mute> =
                         arcs.iter().filter_map(|arc| without_majority(arc, &hops)).collect();
                     if mute.is_empty() {
-                        return Ok(());
+                        return Ok(arcs);
                     }
                     let (mutes, arcs) = (mute.len(), arcs.len());
                     self.hold_up(format_args!("of {mutes} of {arcs} arcs no majority answers"));
@@ -194,9 +190,13 @@ impl<T: Transport> Router<T> {
     }
 }
 
-/// The ring as those who answer show and remember it: what nobody keeps any more, somebody has left, or was once told of.
-fn as_remembered(hops: &[Hop]) -> Result<Vec<RingArc>, NotMoved> {
+/// The ring as those who answer show and remember it, and as it was last seen: what nobody keeps any more, somebody has left,
+/// or was once told of.
+fn as_remembered(seen: Vec<RingArc>, hops: &[Hop]) -> Result<Vec<RingArc>, NotMoved> {
     let mut ring = RingMap::default();
+    for arc in &seen {
+        ring.learn(arc);
+    }
     // A store of its own keeps everything, but not for this ring.
     let in_ring = hops.iter().filter_map(|hop| hop.hello.as_ref()).filter(|h| h.ring.is_some());
     for hello in in_ring {
@@ -204,11 +204,7 @@ fn as_remembered(hops: &[Hop]) -> Result<Vec<RingArc>, NotMoved> {
             ring.learn(arc);
         });
     }
-    let answers = |member: &Member| {
-        let here =
-            |hop: &Hop| hop.hello.as_ref().is_some_and(|h| h.member.storage == member.storage);
-        hops.iter().any(here)
-    };
+    let answers = |member: &Member| hops.iter().any(|hop| hop.is(member.storage));
     let mut arcs = vec![];
     for (span, arc) in ring.pieces() {
         // What is left of an arc that was cut since: whoever knew how is gone, all that kept it among them.
@@ -226,26 +222,23 @@ fn as_remembered(hops: &[Hop]) -> Result<Vec<RingArc>, NotMoved> {
     Err(NoRing::Gap { gap: ring.gap().unwrap_or_default(), asked: hops.len(), last }.into())
 }
 
-/// Whether too few members of an arc answer at all, and who does not.
+/// An arc that too few of its members answer at all for, and who does not.
 fn without_majority(arc: &RingArc, hops: &[Hop]) -> Option<Mute> {
-    let answers = |member: &&Member| {
-        let mut told = hops.iter().filter_map(|hop| hop.hello.as_ref());
-        told.any(|hello| hello.member.storage == member.storage)
-    };
-    let silent: Vec<Member> = arc.members.iter().filter(|m| !answers(m)).cloned().collect();
-    let heard = arc.members.len() - silent.len();
-    (heard < arc.majority()).then(|| Mute { arc: arc.clone(), silent })
+    mute(arc, |member| hops.iter().any(|hop| hop.is(member.storage)))
 }
 
-/// Whether too few members answer for an arc as it is, and who does not.
-fn mute(arc: &RingArc, hops: &[Hop]) -> Option<Mute> {
-    let answers = |member: &&Member| {
-        hops.iter().filter_map(|hop| hop.hello.as_ref()).any(|hello| {
-            hello.member.storage == member.storage
-                && hello.kept.iter().any(|kept| kept.arc == *arc && !kept.damaged)
-        })
-    };
-    let silent: Vec<Member> = arc.members.iter().filter(|m| !answers(m)).cloned().collect();
+/// An arc that too few of its members show as it is, and who does not.
+fn not_shown(arc: &RingArc, hops: &[Hop]) -> Option<Mute> {
+    let shows = |hello: &Hello| hello.kept.iter().any(|kept| kept.arc == *arc && !kept.damaged);
+    mute(arc, |member| {
+        hops.iter()
+            .filter(|hop| hop.is(member.storage))
+            .any(|hop| hop.hello.as_ref().is_some_and(shows))
+    })
+}
+
+fn mute(arc: &RingArc, speaks: impl Fn(&Member) -> bool) -> Option<Mute> {
+    let silent: Vec<Member> = arc.members.iter().filter(|m| !speaks(m)).cloned().collect();
     let heard = arc.members.len() - silent.len();
     (heard < arc.majority()).then(|| Mute { arc: arc.clone(), silent })
 }

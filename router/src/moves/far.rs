@@ -19,7 +19,7 @@ pub struct Far {
     most: usize,
     /// How far each arc has come that is gone through now.
     now: Vec<Synced>,
-    /// What was copied in those gone through before.
+    /// What was copied until now.
     keys: u64,
     bytes: u64,
     gone: Gone,
@@ -42,8 +42,7 @@ impl Far {
 
     /// Keys and bytes that were copied until now.
     pub fn copied(&self) -> (u64, u64) {
-        let keys = self.keys + self.now.iter().map(|synced| synced.copied).sum::<u64>();
-        (keys, self.bytes + self.now.iter().map(|synced| synced.bytes).sum::<u64>())
+        (self.keys, self.bytes)
     }
 
     /// What was done away with until now.
@@ -57,13 +56,9 @@ impl Far {
 
     fn synced(&mut self, synced: Synced) {
         let before = self.now.iter().position(|other| other.span == synced.span);
-        // Less than before, of either: it is gone through anew. What has one page only is told once each time.
-        if let Some(over) = before.map(|n| self.now.swap_remove(n))
-            && (over.keys > synced.keys || over.copied > synced.copied)
-        {
-            self.keys += over.copied;
-            self.bytes += over.bytes;
-        }
+        let before = before.map(|n| self.now.swap_remove(n));
+        let (keys, bytes) = synced.since(before.as_ref());
+        (self.keys, self.bytes) = (self.keys + keys, self.bytes + bytes);
         self.now.push(synced);
     }
 

@@ -106,7 +106,7 @@ impl<T: Transport> Router<T> {
                 Goal::leaving_free(arcs, Some(place)).with(place, hello.member)?
             }
             Wanted::Leave(storage) => goal.without(*storage)?,
-            Wanted::Copies(copies) => goal.with_copies(*copies),
+            Wanted::Copies(copies) => goal.with_copies(*copies)?,
             Wanted::Balance if crate::plan::even::heaviest(arcs, weights).is_fair() => goal,
             Wanted::Balance => goal.with_places(&self.even_places(arcs, weights).await)?,
             Wanted::Repair => goal,

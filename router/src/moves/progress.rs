@@ -56,4 +56,14 @@ impl Synced {
     pub(crate) fn beginning(span: Span, keys_total: u64, bytes_total: u64) -> Self {
         Self { span, keys: 0, keys_total, copied: 0, bytes: 0, bytes_total }
     }
+
+    /// Keys and bytes that were copied since it was told of the same arc the last time. Less than before, of anything: the
+    /// arc is gone through anew, from nothing.
+    pub(crate) fn since(&self, before: Option<&Self>) -> (u64, u64) {
+        let goes_on = |before: &&Self| {
+            before.keys <= self.keys && before.copied <= self.copied && before.bytes <= self.bytes
+        };
+        let (keys, bytes) = before.filter(goes_on).map_or((0, 0), |b| (b.copied, b.bytes));
+        (self.copied - keys, self.bytes - bytes)
+    }
 }

@@ -39,10 +39,7 @@ impl Watched<'_> {
         if let Progress::Synced(now) = progress {
             let before = self.arcs.insert(now.span, now);
             self.counters.remain(before.map_or(0, remaining), remaining(now));
-            // Less than before: the arc is gone through anew.
-            let before = before.filter(|before| before.keys <= now.keys);
-            let (keys, bytes) = before.map_or((0, 0), |before| (before.copied, before.bytes));
-            let (keys, bytes) = (now.copied.saturating_sub(keys), now.bytes.saturating_sub(bytes));
+            let (keys, bytes) = now.since(before.as_ref());
             self.counters.moved(self.cause, keys, bytes);
         }
         (self.tell)(progress);

@@ -8,6 +8,8 @@ use std::{collections::BTreeMap, time::Duration};
 
 /// Pieces that are deleted at the same time.
 const AT_ONCE: usize = 64;
+/// Objects of which it is remembered whether a header names them: pieces of one object are met all over the ring.
+const REMEMBERED: usize = 100_000;
 
 impl<T: Transport> Router<T> {
     /// Deletes every piece that no header names and whose upload began longer than `age` ago. Says how many went.
@@ -32,6 +34,9 @@ impl<T: Transport> Router<T> {
                     Some(known) => *known,
                     None => {
                         let is_named = self.names(&object.0, upload).await?;
+                        if named.len() >= REMEMBERED {
+                            named.clear();
+                        }
                         named.insert(object, is_named);
                         is_named
                     }

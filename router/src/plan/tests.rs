@@ -150,7 +150,7 @@ fn with_two_members_every_grow_is_synced_first() {
 fn copies_follow_the_wish_up_and_down() {
     let mut arcs = ring_of(&[(100, 1), (200, 2), (300, 3), (400, 4), (500, 5)], 3);
     for copies in [5, 1, 3] {
-        let goal = Goal::of(&arcs).with_copies(copies);
+        let goal = Goal::of(&arcs).with_copies(copies).unwrap();
         story(&goal, &mut arcs);
         assert!(arcs.iter().all(|a| a.copies == copies && a.members.len() == usize::from(copies)));
         assert!(arcs.iter().all(|a| a.first().storage == goal.target(a.span.to)[0].storage));
@@ -163,7 +163,7 @@ fn copies_go_to_other_zones_first() {
     let places = [(1, "a"), (2, "a"), (3, "b"), (4, "a"), (5, "c")];
     let places: Vec<_> =
         places.iter().map(|(n, z)| (Position(*n as u64 * 100), zoned(*n, z))).collect();
-    let goal = Goal { places, copies: 3 };
+    let goal = Goal { places, copies: 3, away: vec![] };
     let target = |end| goal.target(Position(end)).iter().map(|m| m.storage.0).collect::<Vec<_>>();
     assert_eq!(target(100), [1, 3, 5]);
     assert_eq!(target(300), [3, 4, 5]);
@@ -199,6 +199,28 @@ fn a_seal_is_taken_back_only_when_the_upper_arc_is_known_to_be_another() {
     assert_eq!(step_with(upper.epoch - 1), (200, "copies 2".into()));
 }
 
+/// Storage 2 was leaving, and keeps but copies, when 1 and 3 were lost.
+#[test]
+fn who_was_on_its_way_out_stays_if_it_alone_is_left() {
+    let mut arcs = ring_of(&[(100, 1), (300, 3)], 2);
+    let gone = [StorageId(1), StorageId(3)];
+    assert_eq!(Goal::of(&arcs).surviving(&gone, &arcs), Err(NoGoal::LastStorage));
+    arcs[1].members.push(member(2));
+    let goal = Goal::of(&arcs).surviving(&gone, &arcs).unwrap();
+    assert_eq!(goal.places, [(Position(300), member(2))]);
+}
+
+#[test]
+fn who_does_not_answer_goes_before_the_others_that_are_to_go() {
+    let arcs = ring_of(&[(100, 1), (200, 2), (300, 3)], 3);
+    for away in [2, 3] {
+        let goal = Goal::of(&arcs).with_copies(1).unwrap().with_away(vec![StorageId(away)]);
+        let step = goal.step(&arcs).unwrap();
+        assert_eq!(step.arc.span.to, Position(100));
+        assert_eq!(step.decree, Decree::Shrink { storage: StorageId(away) });
+    }
+}
+
 /// Wherever a router dies, the next one finishes or undoes what it finds: from any state on the way, the goal that the
 /// arcs stand for is reached, and so is any other goal.
 #[test]
@@ -207,7 +229,7 @@ fn from_every_half_done_state_the_ring_becomes_whole() {
     let wishes = [
         Goal::of(&start).with(Position(250), member(5)).unwrap(),
         Goal::of(&start).without(StorageId(2)).unwrap(),
-        Goal::of(&start).with_copies(1),
+        Goal::of(&start).with_copies(1).unwrap(),
         Goal::of(&start).with_places(&[(StorageId(2), Position(220))]).unwrap(),
         Goal::of(&start).with_places(&[(StorageId(2), Position(150))]).unwrap(),
         Goal::of(&start)
@@ -224,7 +246,11 @@ fn from_every_half_done_state_the_ring_becomes_whole() {
                 apply(&mut arcs, &step);
                 taken += 1;
             }
-            for second in wishes.iter().cloned().chain([Goal::of(&arcs)]) {
+            // Whoever does not answer meanwhile changes the order of the steps, and not where they lead.
+            let seconds = wishes.iter().cloned().chain([Goal::of(&arcs)]);
+            let away =
+                |goal: Goal| (1..=4).map(move |n| goal.clone().with_away(vec![StorageId(n)]));
+            for second in seconds.flat_map(away) {
                 let mut arcs = arcs.clone();
                 story(&second, &mut arcs);
                 let ends: Vec<Position> = arcs.iter().map(|a| a.span.to).collect();

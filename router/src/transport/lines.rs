@@ -27,6 +27,8 @@ pub type Heard = Result<Answer, Silence>;
 const UNDER_WAY: usize = 2;
 /// Requests one line holds before it refuses more: so that a storage that hangs does not take the memory of its router.
 const WAITING: usize = 20_000;
+/// Bytes of them.
+const WAITING_BYTES: usize = 64 << 20;
 
 /// How long a storage that was slow or silent is not among the first to be asked.
 const DOUBT: Duration = Duration::from_secs(1);
@@ -54,6 +56,7 @@ pub struct Lines<T> {
 struct Line {
     address: String,
     waiting: VecDeque<Waiting>,
+    waiting_bytes: usize,
     under_way: usize,
     /// The most starts heard of.
     starts: u64,
@@ -156,10 +159,11 @@ impl<T: Transport> Lines<T> {
         let start = {
             let mut lines = self.lines.borrow_mut();
             let line = lines.entry(to.storage).or_default();
-            if line.waiting.len() >= WAITING {
+            if line.waiting.len() >= WAITING || line.waiting_bytes + bytes > WAITING_BYTES {
                 return tell.tell(Err(Silence::Unreachable("too much waits for it".into())));
             }
             line.address.clone_from(&to.address);
+            line.waiting_bytes += bytes;
             line.waiting.push_back(Waiting { request, bytes, tell });
             let start = line.under_way < UNDER_WAY;
             line.under_way += usize::from(start);
@@ -281,6 +285,7 @@ impl<T: Transport> Lines<T> {
                 break;
             }
             let Waiting { request, bytes: more, tell } = line.waiting.pop_front()?;
+            line.waiting_bytes -= more;
             bytes += more;
             requests.push(request);
             tells.push(tell);
@@ -337,5 +342,57 @@ fn weight(request: &Request) -> usize {
         Request::Drop { dead, .. } => dead.iter().map(|d| 60 + d.key.as_str().len()).sum(),
         Request::Learn { arcs } => arcs.len() * 1_000,
         _ => 2_000,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures_util::{FutureExt, StreamExt, future::LocalBoxFuture};
+    use minor_protocol::{Ballot, Key, State};
+
+    /// Storages that take what they are told, and never answer.
+    struct Hanging;
+
+    impl Transport for Hanging {
+        fn ask(&self, _: &str, _: Ask) -> LocalBoxFuture<'static, Result<Answers, Silence>> {
+            std::future::pending().boxed_local()
+        }
+
+        fn now_ms(&self) -> u64 {
+            0
+        }
+
+        fn chance(&self, _: u64) -> u64 {
+            0
+        }
+    }
+
+    /// How many requests with values of so many bytes one who hangs is told before the next is refused.
+    async fn taken(bytes: usize) -> usize {
+        let lines = Lines::new(Hanging, Duration::from_secs(10));
+        let to =
+            Member { storage: StorageId(1), address: "127.0.0.1:1".into(), zone: String::new() };
+        let (mut inbox, key) = (Inbox::default(), Key::new("k").unwrap());
+        for taken in 0.. {
+            let state = Proposed::State(State { value: vec![0; bytes], ..State::default() });
+            let accept = Request::Accept { key: key.clone(), ballot: Ballot::ZERO, state };
+            lines.say_into(&inbox, taken, &to, accept);
+            if let Some(Some((refused, heard))) = inbox.next().now_or_never() {
+                assert_eq!((refused, heard.is_err()), (taken, true));
+                return taken;
+            }
+        }
+        unreachable!("it is counted until one is refused")
+    }
+
+    #[test]
+    fn what_waits_for_one_who_hangs_takes_no_more_than_its_share_of_memory() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        tokio::task::LocalSet::new().block_on(&runtime, async {
+            assert_eq!(taken(10).await, WAITING);
+            let large = taken(limits::VALUE_BYTES).await;
+            assert!((900..=1_024).contains(&large), "{large} values of the largest size");
+        });
     }
 }

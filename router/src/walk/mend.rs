@@ -58,7 +58,7 @@ impl<T: Transport> Router<T> {
                         == predecessor.as_ref().map(|p| p.member.storage)
             });
             if seen(member).is_some() && !right {
-                let rewire = Request::Rewire { predecessor, successors: Some(successors) };
+                let rewire = Request::Rewire { predecessor, successors };
                 drop(self.say(member, rewire));
             }
         }

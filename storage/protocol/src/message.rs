@@ -210,8 +210,8 @@ pub enum Request {
     Found { ring: RingId, copies: u8 },
     /// Belong to this ring from now on, as yet without an arc.
     Enter { ring: RingId, plain: PlainRecords },
-    /// Remember these neighbours for the walk. What is left out stays.
-    Rewire { predecessor: Option<Neighbour>, successors: Option<Vec<Neighbour>> },
+    /// Remember these neighbours for the walk, and no others.
+    Rewire { predecessor: Option<Neighbour>, successors: Vec<Neighbour> },
 }
 
 /// What a storage shows of a record.
@@ -466,7 +466,7 @@ pub enum Refusal {
     #[error("the storage's disk is nearly full")]
     Full,
     /// The answers to this ask are full: ask again.
-    #[error("the answers would be too large: ask for less at once")]
+    #[error("that is more than it takes, or gives, at once")]
     TooMuch,
     /// The storage is stopping.
     #[error("the storage is stopping")]
@@ -505,6 +505,9 @@ impl Request {
     pub fn check(&self) -> Result<(), Refusal> {
         let malformed = |why: String| Err(Refusal::Malformed(why));
         let arcs = match self {
+            Self::Change { ballot, id, .. } if id > ballot => {
+                return malformed("an operation's id is the ballot of its first try".into());
+            }
             Self::Change {
                 operation: Operation { wish: Wish::Set { content_type, value, .. }, .. },
                 ..
@@ -518,9 +521,6 @@ impl Request {
                     return malformed(format!("a record's value has at most {VALUE_BYTES} bytes"));
                 }
                 return Ok(());
-            }
-            Self::Change { ballot, id, .. } if id > ballot => {
-                return malformed("an operation's id is the ballot of its first try".into());
             }
             Self::Fill { records, .. } if !(1..=LIST_ROWS as usize).contains(&records.len()) => {
                 return malformed(format!(
@@ -539,12 +539,12 @@ impl Request {
                 return Ok(());
             }
             Self::Rewire { predecessor, successors } => {
-                if successors.as_ref().is_some_and(|s| s.len() > SUCCESSORS) {
+                if successors.len() > SUCCESSORS {
                     return malformed(format!(
                         "a storage remembers at most {SUCCESSORS} successors"
                     ));
                 }
-                let named = predecessor.iter().chain(successors.iter().flatten());
+                let named = predecessor.iter().chain(successors);
                 let members = named.map(|n| n.member.check());
                 return members.collect::<Result<(), _>>().or_else(|e| malformed(e.to_string()));
             }

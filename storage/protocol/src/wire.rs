@@ -128,10 +128,7 @@ mod tests {
             },
             Request::Found { ring: RingId(1), copies: 3 },
             Request::Enter { ring: RingId(1), plain: PlainRecords::Discard },
-            Request::Rewire {
-                predecessor: Some(neighbour.clone()),
-                successors: Some(vec![neighbour]),
-            },
+            Request::Rewire { predecessor: Some(neighbour.clone()), successors: vec![neighbour] },
         ];
         let expects =
             [Expect::Anything, Expect::Absent, Expect::Present, Expect::Stamp(Stamp(ballot))];

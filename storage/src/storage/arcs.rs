@@ -115,16 +115,14 @@ impl Storage {
     pub(super) fn rewire(
         &self,
         predecessor: Option<Neighbour>,
-        successors: Option<Vec<Neighbour>>,
+        successors: Vec<Neighbour>,
         due: &mut Due,
     ) -> Answer {
-        let mut board = self.board_mut();
-        let hints = Hints {
-            predecessor: predecessor.or_else(|| board.hints.predecessor.clone()),
-            successors: successors.unwrap_or_else(|| board.hints.successors.clone()),
-        };
-        due.on(notebook::write(&*self.store, HINTS, &hints).map_err(|f| failed(&f))?);
-        board.hints = hints;
+        let (mut board, hints) = (self.board_mut(), Hints { predecessor, successors });
+        if board.hints != hints {
+            due.on(notebook::write(&*self.store, HINTS, &hints).map_err(|f| failed(&f))?);
+            board.hints = hints;
+        }
         Ok(Reply::Rewired)
     }
 

@@ -61,8 +61,8 @@ impl Storage {
         self.wipe_next()
     }
 
-    /// Scrubs the next cell of the ring, and sweeps what is dead there.
-    pub fn scrub(&self, now_ms: u64) -> Result<(), Fault> {
+    /// Scrubs the next cell of the ring, and sweeps what is dead there. Says how many bytes that was.
+    pub fn scrub(&self, now_ms: u64) -> Result<u64, Fault> {
         let number = {
             let mut tending = self.tending();
             let number = tending.scrub;
@@ -74,23 +74,26 @@ impl Storage {
         let chart = &board.chart;
         let untrusted = chart.seats().iter().filter(|s| s.damaged).map(|s| s.span);
         if chart.wiping().iter().copied().chain(untrusted).any(|s| s.overlaps(span)) {
-            return Ok(());
+            return Ok(0);
         }
-        let dead = {
+        let (dead, bytes) = {
             let cell = self.cells.nth(number);
             let counted = self.count_cell(number, cell.tally.records, now_ms)?;
             // In a store of its own a bad record is answered for by itself; one that is missing would look absent.
             let excused = counted.bad > 0 && chart.ring().is_none();
             if excused || counted.bad == 0 && counted.tally == cell.tally {
-                counted.dead
+                (counted.dead, cell.tally.bytes)
             } else {
                 drop((cell, board));
                 log::error!("the scrub found damage in {span}: {} records are bad", counted.bad);
-                return self.declare_damaged(&[number]).map(drop);
+                return self.declare_damaged(&[number]).map(|_| 0);
             }
         };
         drop(board);
-        if dead.is_empty() { Ok(()) } else { self.sweep_own(&dead, now_ms) }
+        if !dead.is_empty() {
+            self.sweep_own(&dead, now_ms)?;
+        }
+        Ok(bytes)
     }
 
     /// A cell remembers more promises than it should.

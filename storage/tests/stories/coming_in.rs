@@ -59,9 +59,23 @@ fn arcs_of_another_ring_are_not_learned() {
 fn neighbours_are_remembered() {
     let world = World::member();
     let near = |n| Neighbour { member: member(n), starts: 4 };
-    world.yes(Request::Rewire { predecessor: Some(near(2)), successors: None });
-    world.yes(Request::Rewire { predecessor: None, successors: Some(vec![near(3), near(2)]) });
+    let rewire = |predecessor, successors| Request::Rewire { predecessor, successors };
+    world.yes(rewire(Some(near(2)), vec![near(3), near(2)]));
     let hello = world.after_crash(Keep::Durable).storage.hello_now();
     assert_eq!(hello.predecessor, Some(near(2)));
     assert_eq!(hello.successors, [near(3), near(2)]);
+}
+
+#[test]
+fn whoever_is_left_alone_has_no_neighbours_any_more() {
+    let world = World::member();
+    let near = |n| Neighbour { member: member(n), starts: 4 };
+    world.yes(Request::Rewire { predecessor: Some(near(2)), successors: vec![near(2)] });
+    let alone = Request::Rewire { predecessor: None, successors: vec![] };
+    world.yes(alone.clone());
+    let hello = world.after_crash(Keep::Durable).storage.hello_now();
+    assert_eq!((hello.predecessor, hello.successors), (None, vec![]));
+    let changes = world.disk.changes();
+    world.yes(alone);
+    assert_eq!(world.disk.changes(), changes, "what is known already is not written again");
 }

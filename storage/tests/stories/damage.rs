@@ -62,7 +62,7 @@ fn a_bad_record_is_found_at_the_next_start() {
 fn the_scrub_finds_a_record_that_rotted_while_nobody_looked() {
     let world = with_three_keys(World::member());
     world.disk.flip_bit(Tree::Records, &row("b"), 300);
-    (0..4_096).for_each(|_| world.storage.scrub(NOW).unwrap());
+    world.scrub_all(NOW);
     assert!(is_damaged(&world.say(read("a", 3))));
 }
 
@@ -71,7 +71,7 @@ fn the_scrub_finds_a_record_that_rotted_while_nobody_looked() {
 fn a_record_that_is_silently_gone_is_damage() {
     let world = with_three_keys(World::member());
     world.disk.put(Tree::Records, &row("b"), None).unwrap();
-    (0..4_096).for_each(|_| world.storage.scrub(NOW).unwrap());
+    world.scrub_all(NOW);
     assert!(is_damaged(&world.say(read("b", 3))), "while running");
 
     let world = with_three_keys(World::member());
@@ -98,7 +98,7 @@ fn a_record_in_an_older_form_than_was_left_is_damage() {
 fn what_adds_up_is_served_again() {
     let after = with_three_keys(World::member()).after_stop();
     assert!(["a", "b", "c"].iter().all(|n| after.read(n, 3).is_some()));
-    (0..4_096).for_each(|_| after.storage.scrub(NOW).unwrap());
+    after.scrub_all(NOW);
     assert!(after.read("a", 3).is_some());
     // And a crash later there is no farewell to disagree with.
     let b = ballot(3, 20_000);
@@ -171,7 +171,7 @@ fn a_plain_store_that_lost_a_record_says_so_now_and_at_the_next_start() {
         world.put(n, n);
     }
     world.disk.put(Tree::Records, &row("b"), None).unwrap();
-    (0..4_096).for_each(|_| world.storage.scrub(NOW).unwrap());
+    world.scrub_all(NOW);
     let look = |world: &World, name| world.storage.look(&key(name), NOW).wait().unwrap();
     assert!(matches!(look(&world, "b"), Err(Refusal::Damaged { .. })), "while running");
 
@@ -193,7 +193,7 @@ fn a_plain_store_with_one_bad_record_serves_the_others_after_a_restart_too() {
         world.put(n, n);
     }
     world.disk.flip_bit(Tree::Records, &row("b"), 300);
-    (0..4_096).for_each(|_| world.storage.scrub(NOW).unwrap());
+    world.scrub_all(NOW);
     let mut after = world.after_stop();
     for _ in 0..2 {
         let look = |name| after.storage.look(&key(name), NOW).wait().unwrap();

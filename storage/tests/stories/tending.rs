@@ -4,10 +4,6 @@ use crate::world::*;
 use minor_protocol::{Ballot, Expect, Refusal, Reply, Request};
 use minor_storage::{storage::Tended, store::memory::Keep};
 
-fn scrub_all(world: &World, now_ms: u64) {
-    (0..4_096).for_each(|_| world.storage.scrub(now_ms).unwrap());
-}
-
 #[test]
 fn clearing_removes_what_was_left_and_nothing_else() {
     let world = World::member();
@@ -34,13 +30,13 @@ fn a_store_of_its_own_sweeps_what_was_deleted_and_what_expired() {
     world.put("goes", "v");
     world.change("goes", delete()).unwrap();
     world.change("brief", set(Expect::Anything, "v", Some(NOW + 10))).unwrap();
-    scrub_all(&world, NOW);
+    world.scrub_all(NOW);
     assert_eq!(
         world.storage.total().records,
         2,
         "the tombstone is swept, the brief one still lives"
     );
-    scrub_all(&world, NOW + 10);
+    world.scrub_all(NOW + 10);
     let total = world.storage.total();
     assert_eq!((total.records, total.tombstones), (1, 0));
     world.put("goes", "again");
@@ -52,7 +48,7 @@ fn where_there_are_other_members_a_storage_does_not_sweep_alone() {
     let world = World::member();
     let b = ballot(3, 0);
     world.yes(accept("k", b, tombstone(b)));
-    scrub_all(&world, NOW);
+    world.scrub_all(NOW);
     assert_eq!(world.read("k", 3), Some((b, tombstone(b))));
 }
 
@@ -94,4 +90,13 @@ fn more_promises_than_can_be_remembered_are_not_made() {
     assert!(refused > 800, "{refused}");
     while world.storage.tidy().unwrap() == Tended::Some {}
     world.yes(prepare("{tag}5", ballot(3, 2_000)));
+}
+
+#[test]
+fn a_scrub_says_how_much_it_has_gone_through() {
+    let world = World::member();
+    assert_eq!(world.scrub_all(NOW), 0);
+    let b = ballot(3, 0);
+    world.yes(accept("k", b, value(b, &"v".repeat(5_000))));
+    assert!((5_000..6_000).contains(&world.scrub_all(NOW)));
 }

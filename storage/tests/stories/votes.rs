@@ -2,7 +2,7 @@
 
 use crate::world::*;
 use minor_protocol::{
-    Ask, Ballot, Decree, Operation, Refusal, Reply, Request, StorageId, limits,
+    Ask, Ballot, Decree, Expect, Operation, Refusal, Reply, Request, StorageId, Wish, limits,
     message::{Dead, Outcome, Proposed, Show},
     record::Record,
 };
@@ -293,14 +293,13 @@ fn a_request_that_contradicts_itself_does_nothing() {
     let b = ballot(1, 0);
     let twice = vec![Dead { key: key("k"), ballot: b }; 2];
     assert!(matches!(world.no(Request::Drop { epoch: 1, dead: twice }), Refusal::Malformed(_)));
-    let from_the_future = Request::Change {
-        key: key("k"),
-        ballot: b,
-        id: ballot(1, 1),
-        now_ms: NOW,
-        operation: delete(),
-    };
-    assert!(matches!(world.no(from_the_future), Refusal::Malformed(_)));
+    let wish = Wish::Set { content_type: String::new(), expires_ms: None, value: vec![] };
+    for operation in [delete(), Operation { expect: Expect::Anything, wish }] {
+        let id = ballot(1, 1);
+        let from_the_future =
+            Request::Change { key: key("k"), ballot: b, id, now_ms: NOW, operation };
+        assert!(matches!(world.no(from_the_future), Refusal::Malformed(_)));
+    }
 }
 
 #[test]

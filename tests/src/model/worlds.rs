@@ -51,7 +51,7 @@ fn delete() -> Task {
 /// The goal that the whole ring is one arc kept by these.
 fn kept_by(members: &[u8]) -> Task {
     let places = members.iter().map(|m| (Span::WHOLE.to, member(*m))).collect();
-    Task::Reach(Goal { places, copies: members.len() as u8 })
+    Task::Reach(Goal { places, copies: members.len() as u8, away: vec![] })
 }
 
 /// How the storages came to be what they are: decrees, and who learned of them.
@@ -280,7 +280,8 @@ pub fn merge(bounds: Bounds) -> World {
     let moved = Member { zone: "z".into(), ..member(B) };
     let lower = [A, B, C].map(|m| (cut, member(m)));
     let upper = [member(A), moved, member(C)].map(|m| (Span::WHOLE.to, m));
-    let changed = Task::Reach(Goal { places: lower.into_iter().chain(upper).collect(), copies: 3 });
+    let places = lower.into_iter().chain(upper).collect();
+    let changed = Task::Reach(Goal { places, copies: 3, away: vec![] });
     let runners = vec![Runner::new(1, 0, &halves), Runner::new(2, 0, &halves)];
     let first = Scene::new(past.holding(&[None; 3]), runners, bounds, Judge::default());
     let tasks = vec![vec![kept_by(&[A, B, C])], vec![changed]];

@@ -6,7 +6,7 @@ use super::{
 };
 
 /// Every rule that can be switched off, and what its absence means.
-pub const MUTANTS: [(&str, &str); 22] = [
+pub const MUTANTS: [(&str, &str); 23] = [
     ("M1", "ballots are compared without the epoch in first place"),
     ("M2", "a change prepares in one epoch and has its state accepted in the next"),
     ("M3", "storages answer for whatever epoch they are asked about"),
@@ -29,6 +29,7 @@ pub const MUTANTS: [(&str, &str); 22] = [
     ("M20", "a storage answers before what it tells of is durable"),
     ("M21", "a member that is filled is not told how far the others have dropped dead records"),
     ("M22", "a listing is content with what one member shows"),
+    ("M23", "a member is let go although too few of the others answer"),
 ];
 
 /// A scenario in which this mutant's harm is likely.

@@ -3,7 +3,15 @@
 use super::world::World;
 use minor_protocol::{Ballot, Position, Record, RingArc, Span, State, StorageId};
 use minor_storage::store::{Store, Tree};
-use std::collections::{BTreeMap, HashMap};
+use std::{
+    cell::RefCell,
+    collections::{BTreeMap, HashMap},
+    rc::Rc,
+};
+use tokio::{
+    task::{JoinHandle, spawn_local},
+    time::{Duration, sleep},
+};
 
 /// Place and name of a key, as the store orders them.
 type Row = Vec<u8>;
@@ -19,6 +27,25 @@ pub struct Invariants {
     states: BTreeMap<(String, Ballot), State>,
     /// What each storage was last seen to hold under each row, and at what ballot.
     held: HashMap<(StorageId, Row), (Vec<u8>, Ballot)>,
+}
+
+/// Looks at the invariants again and again, keeps the first thing that is wrong, and does what storages do by themselves.
+pub fn watch(
+    world: &Rc<World>,
+    every: Duration,
+    wrong: &Rc<RefCell<Option<String>>>,
+) -> JoinHandle<()> {
+    let (world, wrong) = (Rc::clone(world), Rc::clone(wrong));
+    spawn_local(async move {
+        let mut invariants = Invariants::default();
+        loop {
+            if let Err(why) = invariants.check(&world) {
+                wrong.borrow_mut().get_or_insert(why);
+            }
+            world.tend();
+            sleep(every).await;
+        }
+    })
 }
 
 impl Invariants {

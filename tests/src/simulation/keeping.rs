@@ -8,7 +8,7 @@
 //! Nobody repairs anything by hand. Whatever has to be mended, the keepers mend, or the run fails.
 
 use super::{
-    invariants::Invariants,
+    invariants::watch,
     scenario::actors::{done, key, operate},
     world::{Faults, SimulatedTransport, World},
 };
@@ -149,7 +149,7 @@ impl Run {
             let joined = founder.join(&address, None, PlainRecords::Refuse, &mut |_| {}).await;
             joined.map_err(|why| format!("joining: {why}"))?;
         }
-        let watch = self.watch();
+        let watching = watch(&self.world, Duration::from_millis(40), &self.wrong);
         let keepers = [self.keeper(1), self.keeper(2)];
         let users: Vec<_> = (0..USERS).map(|process| self.user(process)).collect();
         sleep(Duration::from_millis(self.world.below(4_000))).await;
@@ -163,7 +163,7 @@ impl Run {
         sleep(Duration::from_secs(60)).await;
         self.judge(misfortune, host, &founder).await?;
         keepers.iter().for_each(|keeper| keeper.task.abort());
-        watch.abort();
+        watching.abort();
         match self.wrong.borrow_mut().take() {
             Some(wrong) => Err(wrong),
             None => Ok(self.world.counted()),
@@ -323,20 +323,6 @@ impl Run {
             }
         }
         Ok(())
-    }
-
-    fn watch(&self) -> JoinHandle<()> {
-        let (world, wrong) = (Rc::clone(&self.world), Rc::clone(&self.wrong));
-        spawn_local(async move {
-            let mut invariants = Invariants::default();
-            loop {
-                if let Err(why) = invariants.check(&world) {
-                    wrong.borrow_mut().get_or_insert(why);
-                }
-                world.tend();
-                sleep(Duration::from_millis(40)).await;
-            }
-        })
     }
 
     fn keeper(&self, name: u32) -> Keeping {

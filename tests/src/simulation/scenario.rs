@@ -6,7 +6,7 @@
 //! ```
 
 use super::{
-    invariants::{Invariants, at_rest},
+    invariants::{at_rest, watch},
     world::{Faults, SimulatedTransport, World},
 };
 use crate::history::{Answer, Event, Expect, History, Kind, Outcome, Seen, Stamp, stamps, wgl};
@@ -264,7 +264,7 @@ impl Run {
             self.set_what_stays(&founder).await?;
         }
         self.world.set_faults(self.scenario.faults);
-        let watch = self.watch();
+        let watching = watch(&self.world, Duration::from_millis(7), &self.wrong);
         let users: Vec<_> = (0..self.scenario.users).map(|n| self.user(n as u64)).collect();
         let operators: Vec<_> = (0..self.scenario.operators).map(|_| self.operator()).collect();
         let listers: Vec<_> = (0..self.scenario.listers).map(|_| self.lister()).collect();
@@ -289,7 +289,7 @@ impl Run {
             .await
             .map_err(|why| format!("I7: the repair did not end: {why}"))?;
         sleep(Duration::from_secs(5)).await;
-        watch.abort();
+        watching.abort();
         if let Some(wrong) = self.wrong.borrow_mut().take() {
             return Err(wrong);
         }

@@ -22,6 +22,7 @@ pub fn story_of(mutant: &str) -> Option<fn() -> Result<(), String>> {
         "M14" => Some(|| play(3, one_who_left_unawares_comes_back)),
         "M19" => Some(|| play(3, two_tries_straddle_a_sweep)),
         "M21" => Some(|| play(2, a_retry_comes_after_all_who_knew_of_it_have_left)),
+        "M23" => Some(|| play(3, one_is_to_leave_while_another_is_silent)),
         _ => None,
     }
 }
@@ -57,6 +58,17 @@ async fn a_fast_clock_of_an_older_epoch(script: Rc<Script>) -> Result<(), String
     reader.router.remember(&operator.router.arcs());
     reader.post.without(&[D]);
     script.ask(&reader, Kind::Get).await.ok_or("the reading was refused")?;
+    Ok(())
+}
+
+/// Of A, B and C, C is silent: A and B go on. If B were let go, A would be half of two, and nothing would be served until C
+/// is back.
+async fn one_is_to_leave_while_another_is_silent(script: Rc<Script>) -> Result<(), String> {
+    let operator = script.ring(3).await?;
+    let leaver = script.member(B).storage;
+    script.world.crash(C);
+    let _ = operator.router.leave(leaver, &mut |_| {}).await;
+    script.ask(&script.teller(0), set(1)).await.ok_or("the set was refused")?;
     Ok(())
 }
 

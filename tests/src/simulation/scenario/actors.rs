@@ -7,21 +7,6 @@ use sdht::{
 };
 
 impl Run {
-    /// Looks at the invariants all the time.
-    pub(super) fn watch(&self) -> JoinHandle<()> {
-        let (world, wrong) = (Rc::clone(&self.world), Rc::clone(&self.wrong));
-        spawn_local(async move {
-            let mut invariants = Invariants::default();
-            loop {
-                if let Err(why) = invariants.check(&world) {
-                    wrong.borrow_mut().get_or_insert(why);
-                }
-                world.tend();
-                sleep(Duration::from_millis(7)).await;
-            }
-        })
-    }
-
     pub(super) fn user(&self, process: u64) -> JoinHandle<()> {
         let router = self.router(Patience { operation_ms: 3_000, step_ms: 10_000 }).0;
         let (world, histories) = (Rc::clone(&self.world), Rc::clone(&self.histories));
