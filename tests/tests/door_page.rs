@@ -249,6 +249,41 @@ fn the_whole_ring_is_cared_for_with_keys_alone() {
 }
 
 #[test]
+fn a_change_that_waits_for_a_storage_is_stopped_there_and_repair_finishes_it() {
+    let Some(browser) = browser() else { return };
+    // A keeper would finish it.
+    let scene = scene(4, 100, &["--no-keeper"]);
+    open(&browser, &scene, "All is well");
+    assert!(!browser.sees("#stop"), "nothing is under way");
+    let (leaving, away) = (scene.address(0), &scene.storages[2].1);
+    away.pause();
+    browser.wait_for("#lead", "does not answer");
+    let wish = Call::post("/v1/ring/remove", json!({"address": leaving}).to_string());
+    assert_eq!(scene.door.call(&wish.with("content-type", "application/json")).status, 202);
+    browser.wait_for("#moves", &format!("Removing {leaving}"));
+    browser.wait_until("it can be stopped", "return !document.getElementById('stop').hidden");
+    picture(&browser, "stop");
+    browser.run("document.getElementById('stop').focus()");
+    browser.type_keys(press::ENTER);
+    browser.wait_for("#moves", &format!("Stopped removing {leaving}"));
+    browser.wait_for("#news", "Stopped removing");
+    assert!(browser.text("#moves").contains("repair, or a keeper, finishes what is half done"));
+    assert!(!browser.sees("#stop"));
+    assert_eq!(browser.run("return document.activeElement.id"), "moves");
+    picture(&browser, "stopped");
+
+    away.resume();
+    browser.wait_until("it answers", "return !document.querySelector('tr.missing')");
+    browser.click("#repair");
+    browser.wait_until("it asks", "return document.activeElement.id === 'plan-yes'");
+    browser.type_keys(press::ENTER);
+    browser.wait_for("#moves", "Repaired");
+    browser.wait_for("#lead", "All is well");
+    assert_eq!(scene.home.sdht(&["status"]).code, 0, "the command says the same");
+    nothing_to_complain_of(&browser);
+}
+
+#[test]
 fn a_key_is_deleted_as_it_was_seen_or_not_at_all() {
     let Some(browser) = browser() else { return };
     let scene = scene(3, 0, &[]);
@@ -389,6 +424,7 @@ fn a_door_with_a_token_asks_for_it_and_forgets_it_with_the_tab() {
         ("copies", json!({"copies": 1})),
         ("balance", json!({})),
         ("repair", json!({"plan": true})),
+        ("stop", json!({})),
     ] {
         let call = Call::post(&format!("/v1/ring/{place}"), wish.to_string());
         let call = call.with("content-type", "application/json");

@@ -260,6 +260,7 @@ async fn give(door: &Door, call: &HttpRequest, place: Place<'_>, body: Payload) 
         (Place::Repair, &Method::POST) => {
             Box::pin(page::change(door, call, What::Repair, body)).await
         }
+        (Place::Stop, &Method::POST) => Box::pin(page::stop(door, call, body)).await,
         (Place::Ring, &Method::GET | &Method::HEAD) => Box::pin(info::ring(door)).await,
         (Place::Live, &Method::GET | &Method::HEAD) => Ok(info::live()),
         (Place::Ready, &Method::GET | &Method::HEAD) => Box::pin(info::ready(door, call)).await,

@@ -118,6 +118,8 @@ pub(super) enum Progress {
     Running,
     Done,
     Failed,
+    /// Somebody wanted it so.
+    Stopped,
 }
 
 /// How this door did for a moment.

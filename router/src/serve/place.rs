@@ -36,6 +36,8 @@ pub(super) enum Place<'a> {
     Balance,
     /// `/v1/ring/repair`
     Repair,
+    /// `/v1/ring/stop`
+    Stop,
     /// `/livez`
     Live,
     /// `/readyz`
@@ -116,6 +118,15 @@ const TABLE: &[Row] = &[
         )],
     ),
     (
+        Place::Stop,
+        "/v1/ring/stop",
+        "POST",
+        &[(
+            "post",
+            "The change that was begun at this door stops; the same again, or repair, goes on from there",
+        )],
+    ),
+    (
         Place::Events,
         "/v1/events",
         "GET",
@@ -177,12 +188,13 @@ impl<'a> Place<'a> {
                 let copies = json!({"type": "integer", "minimum": 1, "maximum": COPIES});
                 (Some(("copies", copies)), None)
             }
-            Self::Balance | Self::Repair => (None, None),
+            Self::Balance | Self::Repair | Self::Stop => (None, None),
             _ => return None,
         };
         let plan = json!({"type": "boolean", "description": "Only what would move is told"});
+        let plan = (self != Self::Stop).then_some(("plan", plan));
         let required: Vec<&str> = needed.iter().map(|(name, _)| *name).collect();
-        let fields = needed.into_iter().chain(more).chain([("plan", plan)]);
+        let fields = needed.into_iter().chain(more).chain(plan);
         let fields: serde_json::Map<String, Value> =
             fields.map(|(name, schema)| (name.into(), schema)).collect();
         Some(json!({
