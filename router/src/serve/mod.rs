@@ -20,8 +20,8 @@
 //! Its manners are those of a storage ([`minor_manners`]), and any number of doors may stand open: none keeps anything that
 //! matters. Each worker has a router of its own, so that nothing is shared on the way of a request but a few counters.
 //!
-//! Everything is bounded. A worker works on so many requests at a time and holds so many bytes; whoever comes then is told
-//! to come back in a second, before anything of his request was done.
+//! Everything is bounded. A worker works on so many requests at a time, and all of them hold so many bytes; whoever comes then
+//! is told to come back in a second, before anything of his request was done.
 //!
 //! What it does not do: TLS (a proxy does), compression, transactions over several keys.
 
@@ -69,9 +69,9 @@ use window::{Window, window, wish::What};
 
 pub use minor_manners::{Guard, NoTokens, Tokens, asked_to_stop};
 
-/// Requests that one worker works on at a time.
+/// Requests that all workers together work on at a time, each its part of them.
 const AT_ONCE: usize = 512;
-/// Connections at a time.
+/// Connections at a time: twice as many, so that whoever is too many is told so, and is not left waiting in silence.
 const CONNECTIONS: usize = 1_024;
 /// How long a head may take.
 const HEAD: Duration = Duration::from_secs(5);
@@ -113,7 +113,8 @@ struct Shared {
 struct Door {
     router: Router<HttpTransport>,
     shared: Arc<Shared>,
-    busy: Rc<Cell<usize>>,
+    /// Requests it may still take on.
+    room: Rc<Cell<usize>>,
 }
 
 /// One of the requests that a worker works on, until dropped.
@@ -121,19 +122,18 @@ struct Turn(Rc<Cell<usize>>);
 
 impl Door {
     fn turn(&self) -> Result<Turn, Problem> {
-        if self.busy.get() >= AT_ONCE {
-            return Err(Problem::not_now(format!(
-                "{AT_ONCE} requests are being worked on: nothing of this one was done; try again in a moment"
-            )));
-        }
-        self.busy.set(self.busy.get() + 1);
-        Ok(Turn(Rc::clone(&self.busy)))
+        let Some(room) = self.room.get().checked_sub(1) else {
+            let why = "too many requests are being worked on: nothing of this one was done; try again in a moment";
+            return Err(Problem::not_now(why));
+        };
+        self.room.set(room);
+        Ok(Turn(Rc::clone(&self.room)))
     }
 }
 
 impl Drop for Turn {
     fn drop(&mut self) {
-        self.0.set(self.0.get() - 1);
+        self.0.set(self.0.get() + 1);
     }
 }
 
@@ -172,8 +172,8 @@ pub async fn serve(
         let transport = HttpTransport::new(token.as_ref());
         let router = Router::counted(transport, ring.clone(), patience, Arc::clone(&counters));
         router.remember(&known);
-        let (shared, busy) = (Arc::clone(&shared), Rc::default());
-        App::new().configure(routes(Rc::new(Door { router, shared, busy })))
+        let (shared, room) = (Arc::clone(&shared), Rc::new(Cell::new(AT_ONCE.div_ceil(workers))));
+        App::new().configure(routes(Rc::new(Door { router, shared, room })))
     };
     let (closing, closed) = oneshot::channel::<()>();
     let stop = async move {
