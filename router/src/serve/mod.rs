@@ -65,7 +65,7 @@ use std::{
     time::{Duration, Instant},
 };
 use tokio::sync::oneshot;
-use window::{Window, window, wish::What};
+use window::{Window, window};
 
 pub use minor_manners::{Guard, NoTokens, Tokens, asked_to_stop};
 
@@ -247,18 +247,8 @@ async fn give(door: &Door, call: &HttpRequest, place: Place<'_>, body: Payload) 
         (Place::Script, &Method::GET | &Method::HEAD) => Ok(page::script()),
         (Place::Style, &Method::GET | &Method::HEAD) => Ok(page::style()),
         (Place::Events, &Method::GET) => page::events(door),
-        (Place::Join, &Method::POST) => Box::pin(page::change(door, call, What::Join, body)).await,
-        (Place::Remove, &Method::POST) => {
-            Box::pin(page::change(door, call, What::Remove, body)).await
-        }
-        (Place::Copies, &Method::POST) => {
-            Box::pin(page::change(door, call, What::Copies, body)).await
-        }
-        (Place::Balance, &Method::POST) => {
-            Box::pin(page::change(door, call, What::Balance, body)).await
-        }
-        (Place::Repair, &Method::POST) => {
-            Box::pin(page::change(door, call, What::Repair, body)).await
+        (Place::Change(what), &Method::POST) => {
+            Box::pin(page::change(door, call, what, body)).await
         }
         (Place::Stop, &Method::POST) => Box::pin(page::stop(door, call, body)).await,
         (Place::Ring, &Method::GET | &Method::HEAD) => Box::pin(info::ring(door)).await,
