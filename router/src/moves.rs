@@ -25,7 +25,7 @@ mod weigh;
 pub(crate) use decide::note;
 pub use evict::{Loss, Lost, Mute};
 pub use far::{Far, Gone};
-pub use preview::{Moved, Preview, Wanted};
+pub use preview::{Moved, Preview, Shown, Wanted};
 pub use progress::{Progress, Swept, Synced};
 pub use purge::Purged;
 

@@ -107,7 +107,7 @@ pub(super) async fn change(door: &Door, call: &HttpRequest, what: What, body: Pa
     let told = order(door, Order::Begin(wished)).await?;
     let status = match told {
         Told::Accepted { .. } => StatusCode::ACCEPTED,
-        Told::Plan { .. } | Told::Stopped { .. } => StatusCode::OK,
+        Told::Plan(_) | Told::Stopped { .. } => StatusCode::OK,
     };
     Ok(HttpResponse::build(status).json(told))
 }

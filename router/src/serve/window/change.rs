@@ -6,7 +6,7 @@
 
 use super::wish::{Wish, Wished};
 use crate::{
-    moves::{Far, Loss, NotMoved, Preview, Wanted},
+    moves::{Far, Loss, NotMoved, Shown, Wanted},
     router::Router,
     serve::picture::{Change, Progress},
     transport::{Silence, http::HttpTransport},
@@ -61,45 +61,14 @@ pub(in crate::serve) enum Told {
     /// It has stopped.
     Stopped { stopped: &'static str, detail: &'static str },
     /// It would do this.
-    Plan { moves: Vec<Moved>, keys: u64, bytes: u64, bytes_total: u64, steps: usize },
-}
-
-#[derive(Debug, Serialize)]
-pub(in crate::serve) struct Moved {
-    to: String,
-    from_place: String,
-    to_place: String,
-    keys: u64,
-    bytes: u64,
-}
-
-impl From<Preview> for Told {
-    fn from(preview: Preview) -> Self {
-        let moved = preview.moves.iter().map(|moved| Moved {
-            to: moved.to.address.clone(),
-            from_place: moved.span.from.to_string(),
-            to_place: moved.span.to.to_string(),
-            keys: moved.keys,
-            bytes: moved.bytes,
-        });
-        Self::Plan {
-            moves: moved.collect(),
-            keys: preview.keys(),
-            bytes: preview.bytes(),
-            bytes_total: preview.bytes_total,
-            steps: preview.decrees,
-        }
-    }
+    Plan(Shown),
 }
 
 /// What is to be done, after a first look.
 enum Work {
-    Join(String),
-    Leave(StorageId),
-    Evict(String),
-    Copies(u8),
-    Balance,
-    Repair,
+    Change(Wanted),
+    /// This one, at this address, never comes back.
+    Evict(String, StorageId),
 }
 
 /// The changes of this door: the one that is under way, and those that were lately.
@@ -198,32 +167,32 @@ impl Changes {
 /// What would move.
 async fn weigh(router: &Router<HttpTransport>, work: Work) -> Result<Told, NotMoved> {
     let wanted = match work {
-        Work::Join(address) => Wanted::Join(address, None),
-        Work::Leave(storage) => Wanted::Leave(storage),
+        Work::Change(wanted) => wanted,
         // Who is called dead leaves like any other, as far as what moves is concerned.
-        Work::Evict(address) => Wanted::Leave(router.storage_at(&address).await?),
-        Work::Copies(copies) => Wanted::Copies(copies),
-        Work::Balance => Wanted::Balance,
-        Work::Repair => Wanted::Repair,
+        Work::Evict(_, storage) => Wanted::Leave(storage),
     };
-    Ok(router.preview(&wanted).await?.into())
+    Ok(Told::Plan(router.preview(&wanted).await?.shown()))
 }
 
 /// Whether it can be done at all, seen at once and not when nobody looks any more.
 async fn look(router: &Router<HttpTransport>, wish: &Wish) -> Result<Work, Problem> {
-    if let Wish::Join { address } = wish {
-        let heard = router.hello(address).await;
-        heard.map_err(|silence| silent(address, &silence))?;
-        return Ok(Work::Join(address.clone()));
-    }
-    let walked = router.survey().await.map_err(|why| Problem::not_now(why.to_string()))?;
-    match wish {
-        Wish::Join { address } => Ok(Work::Join(address.clone())),
-        Wish::Remove { address, dead } => parting(&walked, address, *dead),
-        Wish::Copies(copies) => Ok(Work::Copies(*copies)),
-        Wish::Balance => Ok(Work::Balance),
-        Wish::Repair => Ok(Work::Repair),
-    }
+    let wanted = match wish {
+        Wish::Join { address } => {
+            let heard = router.hello(address).await;
+            heard.map_err(|silence| silent(address, &silence))?;
+            return Ok(Work::Change(Wanted::Join(address.clone(), None)));
+        }
+        Wish::Remove { address, dead } => return parting(&survey(router).await?, address, *dead),
+        Wish::Copies(copies) => Wanted::Copies(*copies),
+        Wish::Balance => Wanted::Balance,
+        Wish::Repair => Wanted::Repair,
+    };
+    survey(router).await?;
+    Ok(Work::Change(wanted))
+}
+
+async fn survey(router: &Router<HttpTransport>) -> Result<Walked, Problem> {
+    router.survey().await.map_err(|why| Problem::not_now(why.to_string()))
 }
 
 /// How a storage can go: handing over, or as one that never comes back.
@@ -247,8 +216,8 @@ fn parting(walked: &Walked, address: &str, is_dead: bool) -> Result<Work, Proble
         (false, false) => Err(conflict(format!(
             "{address} does not answer: start it again, or say that it never comes back"
         ))),
-        (true, false) => Ok(Work::Leave(member.storage)),
-        (false, true) => Ok(Work::Evict(address.to_owned())),
+        (true, false) => Ok(Work::Change(Wanted::Leave(member.storage))),
+        (false, true) => Ok(Work::Evict(address.to_owned(), member.storage)),
     }
 }
 
@@ -297,13 +266,18 @@ async fn carry_out(
             };
         });
     };
-    match work {
-        Work::Join(address) => router.join(&address, None, PlainRecords::Refuse, &mut tell).await,
-        Work::Leave(storage) => router.leave(storage, &mut tell).await,
-        Work::Evict(address) => router.evict(&[address], Loss::Refused, &mut tell).await,
-        Work::Copies(copies) => router.set_copies(copies, &mut tell).await,
-        Work::Balance => router.balance(&mut tell).await,
-        Work::Repair => match router.repair(&mut tell).await {
+    let wanted = match work {
+        Work::Change(wanted) => wanted,
+        Work::Evict(address, _) => return router.evict(&[address], Loss::Refused, &mut tell).await,
+    };
+    match wanted {
+        Wanted::Join(address, place) => {
+            router.join(&address, place, PlainRecords::Refuse, &mut tell).await
+        }
+        Wanted::Leave(storage) => router.leave(storage, &mut tell).await,
+        Wanted::Copies(copies) => router.set_copies(copies, &mut tell).await,
+        Wanted::Balance => router.balance(&mut tell).await,
+        Wanted::Repair => match router.repair(&mut tell).await {
             Ok(()) => router.sweep_all(&mut tell).await,
             failed => failed,
         },
