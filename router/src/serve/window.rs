@@ -264,10 +264,11 @@ impl Look {
         };
         let fillings = fillings(&self.arcs, &seen);
         self.follow(&fillings, now);
-        let left_s = |filling: &Filling| self.left_s(filling);
+        let left = |filling: Filling| (filling, self.left_s(&filling));
+        let fillings = fillings.into_iter().map(left).collect();
         let (now_ms, changes) = (self.router.now_ms(), changes.told());
         let keeper = deeds.lock().unwrap_or_else(|broken| broken.into_inner()).told();
-        let beside = Beside { now_ms, left_s: &left_s, changes, keeper, load };
+        let beside = Beside { now_ms, fillings, changes, keeper, load };
         Some(Picture::of(&self.arcs, &seen, beside))
     }
 

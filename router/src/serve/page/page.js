@@ -230,19 +230,22 @@ function tellTheEnd() {
 
 // ---- the sentence ---------------------------------------------------------------------------------------------------------
 
+/** What is told as a loss; the rest is work under way, or to be done. */
+const LOSSES = ['unserved', 'silent', 'replaced', 'damaged', 'full'];
+
 function showSentence() {
   const running = picture.changes.find((change) => change.state === 'running');
   let [, lead, , rest] = /^(.*?)(; |: |, and )(.*)$/.exec(picture.sentence) || [null, picture.sentence, '', ''];
-  if (lead.startsWith('A change of the ring') && running) {
+  if (picture.worst === 'half_done' && running) {
     lead = called(running);
     rest = rest.replace(/: let it go on.*$/, '.');
-  } else if (lead.startsWith('A change of the ring') && picture.moves.length > 0) {
+  } else if (picture.worst === 'half_done' && picture.moves.length > 0) {
     const to = [...new Set(picture.moves.map((move) => picture.storages[move.to].address))];
     lead = `Data is on its way to ${to.length > 2 ? count(to.length, 'storage') : to.join(' and ')}`;
   }
   say($('lead'), lead.replace(/\.$/, ''));
   spoken($('advice'), rest ? rest[0].toUpperCase() + rest.slice(1) : '');
-  const mood = !picture.degraded ? 'well' : /neither be read|does not answer|do not answer|Another storage lives|damaged|full/.test(picture.sentence) ? 'bad' : 'busy';
+  const mood = !picture.degraded ? 'well' : LOSSES.includes(picture.worst) ? 'bad' : 'busy';
   $('sentence').className = `state ${mood}`;
   document.title = `${lead.replace(/\.$/, '')} · sdht`;
   say($('name'), `ring ${picture.ring.slice(0, 8)} · ${count(picture.storages.length, 'storage')}`);
