@@ -46,7 +46,7 @@ use crate::{
 use actix_web::{
     App, Error, HttpRequest, HttpResponse, HttpServer,
     dev::{Payload, ServiceRequest, ServiceResponse, fn_service},
-    http::Method,
+    http::{Method, header},
     web::ServiceConfig,
 };
 use futures_util::future::{Either, join, pending, select};
@@ -137,6 +137,26 @@ impl Drop for Turn {
     }
 }
 
+/// What it takes to be a router of the ring.
+#[derive(Clone)]
+struct Opening {
+    ring: Vec<String>,
+    known: Vec<RingArc>,
+    token: Option<Token>,
+    counters: Arc<Counters>,
+}
+
+impl Opening {
+    /// One more, for this thread.
+    fn router(&self, patience: Patience) -> Router<HttpTransport> {
+        let transport = HttpTransport::new(self.token.as_ref());
+        let counters = Arc::clone(&self.counters);
+        let router = Router::counted(transport, self.ring.clone(), patience, counters);
+        router.remember(&self.known);
+        router
+    }
+}
+
 /// Serves until `stop` ends; then lets what is under way finish, for 10 s at the longest. To be called in a runtime of actix.
 pub async fn serve(
     listener: TcpListener,
@@ -148,17 +168,12 @@ pub async fn serve(
     let metrics = Metrics::new(&in_flight, &counters);
     let operation_ms = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX);
     let patience = Patience { operation_ms, ..Patience::default() };
-    let transport = HttpTransport::new(token.as_ref());
-    let seeing = Router::counted(transport, ring.clone(), patience, Arc::clone(&counters));
-    seeing.remember(&known);
-    let (window, watcher) = window(seeing);
+    let opening = Opening { ring, known, token, counters };
+    let (window, watcher) = window(opening.router(patience));
     let shared = Arc::new(Shared { guard, in_flight, metrics, window });
     let watched = Arc::clone(&shared);
     let keeper = keeper.map(|settings| {
-        let transport = HttpTransport::new(token.as_ref());
-        let counters = Arc::clone(&counters);
-        let router = Router::counted(transport, ring.clone(), Patience::default(), counters);
-        router.remember(&known);
+        let router = opening.router(Patience::default());
         let (shared, clock) = (Arc::clone(&shared), router.clone());
         let keeper = Keeper::new(router, settings, move |deed| {
             log::info!(target: "sdht::keeper", "the keeper {deed}");
@@ -169,9 +184,7 @@ pub async fn serve(
     });
     let app = move || {
         // Here is the worker's own thread.
-        let transport = HttpTransport::new(token.as_ref());
-        let router = Router::counted(transport, ring.clone(), patience, Arc::clone(&counters));
-        router.remember(&known);
+        let router = opening.router(patience);
         let (shared, room) = (Arc::clone(&shared), Rc::new(Cell::new(AT_ONCE.div_ceil(workers))));
         App::new().configure(routes(Rc::new(Door { router, shared, room })))
     };
@@ -230,6 +243,13 @@ async fn answer(door: &Door, call: &HttpRequest, body: Payload) -> HttpResponse 
     let reply = answered.unwrap_or_else(|problem| problem.shown_to(call));
     door.shared.metrics.count(place.operation(call.method()), reply.status(), begun.elapsed());
     reply
+}
+
+/// What a body is said to be, in small letters and without what goes along; empty if nothing is said.
+fn media_type(call: &HttpRequest) -> String {
+    let kind = call.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
+    let kind = kind.and_then(|kind| kind.split(';').next()).unwrap_or_default();
+    kind.trim().to_ascii_lowercase()
 }
 
 /// What seldom happens is boxed: every request would carry room for it otherwise.

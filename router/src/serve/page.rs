@@ -5,7 +5,7 @@
 //! other places, for which it shows the token that its reader types, if the door has one.
 
 use super::{
-    Answered, Door,
+    Answered, Door, media_type,
     window::{
         change::{Asked, Order, Told},
         wish::{self, What, Wished},
@@ -121,9 +121,7 @@ pub(super) async fn stop(door: &Door, call: &HttpRequest, body: Payload) -> Answ
 
 /// What was sent, in a form that no page of another site could send.
 async fn sent(door: &Door, call: &HttpRequest, body: Payload) -> Result<Vec<u8>, Problem> {
-    let kind = call.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
-    let kind = kind.and_then(|kind| kind.split(';').next()).unwrap_or_default().trim();
-    if !kind.eq_ignore_ascii_case("application/json") {
+    if media_type(call) != "application/json" {
         let detail = "a change of the ring has the content type application/json";
         return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, detail));
     }

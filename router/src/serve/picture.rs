@@ -53,10 +53,8 @@ struct Arc {
     from: String,
     to: String,
     epoch: u64,
-    copies: u8,
     members: Vec<usize>,
     filling: Option<usize>,
-    sealed: bool,
     keys: Option<u64>,
     bytes: Option<u64>,
 }
@@ -195,10 +193,8 @@ impl Picture {
             from: arc.span.from.to_string(),
             to: arc.span.to.to_string(),
             epoch: arc.epoch,
-            copies: arc.copies,
             members: arc.members.iter().map(|member| numbers[&member.storage]).collect(),
             filling: arc.filling.map(|filling| numbers[&filling]),
-            sealed: arc.sealed.is_some(),
             keys: held.map(|held| held.keys),
             bytes: held.map(|held| held.bytes),
         });
