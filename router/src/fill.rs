@@ -6,7 +6,8 @@
 //!   one page   list of all members, from one of them the records too ─▶ settle ─▶ fill the newcomer ─▶ the next page
 //! ```
 //!
-//! What is under way at a time is a page for every lane, so memory is bounded however large the arc is.
+//! What is under way at a time is a page for every lane, and of what goes one by one no more than there is room for, so memory
+//! is bounded however large the arc is.
 
 use crate::{
     moves::{NotMoved, Progress, Synced, note},
@@ -103,10 +104,11 @@ impl<T: Transport> Router<T> {
                 }
             }
             let mut bytes = self.fill(arc, held).await?;
-            let single = single.into_iter().map(|chore| self.settle_one(arc, chore));
-            let mut done = stream::iter(single).buffer_unordered(AT_ONCE);
-            while let Some(end) = done.next().await {
-                bytes += end?;
+            if !single.is_empty() {
+                let weights = weights(&listings);
+                let single = single.into_iter().map(|chore| (weights[chore.key()], chore));
+                let settle_one = async |chore, _| self.settle_one(arc, chore).await;
+                bytes += self.one_by_one(single, settle_one).await?;
             }
             told.add(work.keys, copies, bytes);
             // Where values are long a page of records is short, and to list far beyond it would be in vain.
@@ -116,6 +118,24 @@ impl<T: Transport> Router<T> {
                 None => return Ok(swept),
             }
         }
+    }
+
+    /// Does something for each of many keys, of whose values it is known how many bytes they have: many at a time, as long as
+    /// they have room. Says how many bytes that came to.
+    pub(crate) async fn one_by_one<C>(
+        &self,
+        chores: impl Iterator<Item = (usize, C)>,
+        act: impl AsyncFn(C, usize) -> Result<usize, String>,
+    ) -> Result<usize, String> {
+        let one = async |(bytes, chore)| {
+            let _room = self.core.pace.room(bytes).await;
+            act(chore, bytes).await
+        };
+        let (mut done, mut bytes) = (stream::iter(chores.map(&one)).buffer_unordered(AT_ONCE), 0);
+        while let Some(end) = done.next().await {
+            bytes += end?;
+        }
+        Ok(bytes)
     }
 
     /// Whoever is filled is told how far the others have dropped dead records: a key it has no record of may be one of them.
@@ -273,6 +293,16 @@ fn is_enough(arc: &RingArc, listings: &[Listing]) -> bool {
     let heard = listings.iter().filter(|l| Some(l.from) != arc.filling).count();
     let filling_heard = arc.filling.is_none_or(|f| listings.iter().any(|l| l.from == f));
     heard >= enough(arc.full().count()) && filling_heard
+}
+
+/// How many bytes the value of each key has, where it has most.
+fn weights(listings: &[Listing]) -> BTreeMap<&Key, usize> {
+    let mut weights = BTreeMap::new();
+    for row in listings.iter().flat_map(|listing| &listing.rows) {
+        let weight: &mut usize = weights.entry(&row.key).or_default();
+        *weight = (*weight).max(row.bytes as usize);
+    }
+    weights
 }
 
 /// A record as a listing shows it.

@@ -162,7 +162,8 @@ pub use error::{NotConnected, NotGot, NotSet, Trouble};
 pub use handle::{Builder, Keys, Moving, Object, Ring, Value};
 pub use minor_protocol::{Expect, Key, Position, RingArc, Stamp, StorageId};
 pub use moves::{
-    Far, Gone, Loss, Lost, Moved, Mute, NotMoved, Preview, Progress, Purged, Swept, Synced, Wanted,
+    Far, Gone, Loss, Lost, Moved, Mute, NotMoved, Preview, Progress, Purged, Shown, Swept, Synced,
+    Wanted,
 };
 pub use plan::even::Load;
 pub use process_wide::{delete, get, join, remove, set};

@@ -27,7 +27,7 @@ pub(crate) use decide::note;
 pub use evict::{Loss, Lost, Mute};
 pub use far::{Far, Gone};
 pub use leaver::{Leaver, Presence};
-pub use preview::{Moved, Preview, Wanted};
+pub use preview::{Moved, Preview, Shown, Wanted};
 pub use progress::{Progress, Swept, Synced};
 pub use purge::Purged;
 

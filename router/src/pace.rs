@@ -1,11 +1,28 @@
-//! How fast data may be moved: so many bytes in a second, and whoever would move more waits for its turn.
+//! How fast data may be moved, and how much at a time: so many bytes in a second, and so many that are under way. Whoever would
+//! move more waits for its turn.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use tokio::time::{Duration, Instant, sleep_until};
+use tokio::{
+    sync::{Semaphore, SemaphorePermit},
+    time::{Duration, Instant, sleep_until},
+};
 
-/// A limit on bytes per second, shared by all that move.
-#[derive(Debug, Default)]
-pub struct Pace(Mutex<Book>);
+/// Bytes of values that are moved one by one, under way at a time. In memory each is several times what it is: two members
+/// show it, and it is written down for three.
+const UNDER_WAY_BYTES: usize = 1 << 20;
+
+/// A limit on bytes per second, and one on bytes at a time, shared by all that move.
+#[derive(Debug)]
+pub struct Pace {
+    book: Mutex<Book>,
+    room: Semaphore,
+}
+
+impl Default for Pace {
+    fn default() -> Self {
+        Self { book: Mutex::default(), room: Semaphore::new(UNDER_WAY_BYTES) }
+    }
+}
 
 #[derive(Clone, Copy, Debug, Default)]
 struct Book {
@@ -27,6 +44,13 @@ impl Pace {
         }
     }
 
+    /// Waits until so many bytes have room among those that are under way; they have it until what is given back is dropped. What is
+    /// more than there ever is goes alone.
+    pub async fn room(&self, bytes: usize) -> SemaphorePermit<'_> {
+        let bytes = bytes.clamp(1, UNDER_WAY_BYTES) as u32;
+        self.room.acquire_many(bytes).await.expect("nobody closes it")
+    }
+
     /// When it is the turn of so many bytes that are to be moved now; none if there is no limit.
     fn turn(&self, bytes: usize, now: Instant) -> Option<Instant> {
         let mut book = self.book();
@@ -39,13 +63,29 @@ impl Pace {
 
     fn book(&self) -> MutexGuard<'_, Book> {
         // Two numbers that are never half written.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.book.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_more_is_under_way_than_there_is_room_for() {
+        use futures_util::FutureExt;
+        let pace = Pace::default();
+        let half = || pace.room(UNDER_WAY_BYTES / 2);
+        let first = half().now_or_never().expect("there is room");
+        let second = half().now_or_never().expect("there is room for two");
+        assert!(half().now_or_never().is_none(), "a third one waits");
+        drop(first);
+        let third = half().now_or_never();
+        assert!(third.is_some() && pace.room(1).now_or_never().is_none());
+        drop(third);
+        drop(second);
+        assert!(pace.room(usize::MAX).now_or_never().is_some(), "what is too much goes alone");
+    }
 
     #[test]
     fn no_more_goes_through_than_is_allowed() {

@@ -50,6 +50,15 @@ pub enum Chore {
     },
 }
 
+impl Chore {
+    /// Whose chore it is.
+    pub fn key(&self) -> &Key {
+        match self {
+            Self::Copy { key, .. } | Self::Renew { key } => key,
+        }
+    }
+}
+
 /// What a page comes to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Work {

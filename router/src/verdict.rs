@@ -10,12 +10,13 @@
 //!   a change is half done       repair, or the same verb again, goes through with it
 //!   fewer copies than wanted    there are not enough storages
 //!   a disk is full              it takes no writes
+//!   copies are not alike        a storage was away; repair makes them so
 //!   all is well
 //! ```
 
 use crate::plan::Goal;
 use minor_protocol::{Member, RingArc, StorageId, message::Hello};
-
+use serde::Serialize;
 use std::{collections::BTreeMap, fmt};
 
 /// So many are named one by one: those who share arcs with one that is silent, where three copies are kept. Of more, the
@@ -106,6 +107,71 @@ impl Standing {
             wanted: arcs().map(|arc| arc.copies).max().unwrap_or(0),
         }
     }
+
+    /// All of it, as programs are told.
+    pub fn shown(&self, arcs: &[RingArc], storages: &[Self]) -> Shown {
+        let (own, held) = (self.own(arcs, storages), self.held());
+        Shown {
+            id: self.member.storage,
+            address: self.member.address.clone(),
+            zone: self.member.zone.clone(),
+            state: self.health.to_string(),
+            share: own.share,
+            keys: held.map(|(keys, _)| keys),
+            bytes: held.map(|(_, bytes)| bytes),
+            copies: own.copies,
+            copies_wanted: own.wanted,
+            may_stop: self.may_stop,
+        }
+    }
+}
+
+/// A [`Standing`] as programs are told of it, by the command and on the page of the door.
+#[derive(Clone, Debug, Serialize)]
+pub struct Shown {
+    pub(crate) id: StorageId,
+    pub(crate) address: String,
+    pub(crate) zone: String,
+    pub(crate) state: String,
+    /// Of its own arc: the part of the ring, and further down how many storages keep it.
+    pub(crate) share: f64,
+    /// What it holds, copies of others' arcs among it, about.
+    pub(crate) keys: Option<u64>,
+    pub(crate) bytes: Option<u64>,
+    pub(crate) copies: usize,
+    pub(crate) copies_wanted: u8,
+    pub(crate) may_stop: bool,
+}
+
+/// The worst there is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Worst {
+    /// An arc has no majority.
+    Unserved,
+    /// A storage does not answer.
+    Silent,
+    /// Another one is in a storage's place.
+    Replaced,
+    /// A storage does not trust a part of its data.
+    Damaged,
+    /// A change of the ring is under way, or was left so.
+    HalfDone,
+    /// There are fewer storages than copies.
+    TooFew,
+    /// A storage takes no writes.
+    Full,
+    /// Copies differ, though nobody writes.
+    Unlike,
+    /// All is well.
+    Nothing,
+}
+
+impl Worst {
+    /// Whether something is not as it should be.
+    pub fn is_degraded(self) -> bool {
+        self != Self::Nothing
+    }
 }
 
 /// The state of the ring.
@@ -113,14 +179,15 @@ impl Standing {
 pub struct State {
     /// Every storage, in ring order.
     pub storages: Vec<Standing>,
-    /// Something is not as it should be.
-    pub is_degraded: bool,
+    /// What is wrong with it.
+    pub worst: Worst,
     /// All of it in a sentence.
     pub sentence: String,
 }
 
-/// Judges a ring by its arcs, which tile it, and by what its storages said.
-pub fn judge(arcs: &[RingArc], hellos: &[Hello]) -> State {
+/// Judges a ring by its arcs, which tile it, by what its storages said, and by the part of it of which the copies are known to
+/// differ.
+pub fn judge(arcs: &[RingArc], hellos: &[Hello], unlike: f64) -> State {
     let said: BTreeMap<StorageId, &Hello> =
         hellos.iter().map(|hello| (hello.member.storage, hello)).collect();
     let mut storages: Vec<Standing> = vec![];
@@ -130,7 +197,7 @@ pub fn judge(arcs: &[RingArc], hellos: &[Hello]) -> State {
             storages.push(Standing {
                 member: member.clone(),
                 health: health(member, hello, arcs, hellos),
-                may_stop: arcs.iter().all(|arc| spare(arc, &said) > 0 || !arc.has(member.storage)),
+                may_stop: arcs.iter().all(|arc| !arc.has(member.storage) || spare(arc, &said) > 0),
                 hello: hello.cloned(),
             });
         }
@@ -139,8 +206,8 @@ pub fn judge(arcs: &[RingArc], hellos: &[Hello]) -> State {
     for storage in &mut storages {
         storage.may_stop |= storage.health.is_away();
     }
-    let (is_degraded, sentence) = sentence(arcs, &said, &storages);
-    State { storages, is_degraded, sentence }
+    let (worst, sentence) = sentence(arcs, &said, &storages, unlike);
+    State { storages, worst, sentence }
 }
 
 fn health(member: &Member, hello: Option<&Hello>, arcs: &[RingArc], hellos: &[Hello]) -> Health {
@@ -171,7 +238,8 @@ fn sentence(
     arcs: &[RingArc],
     said: &BTreeMap<StorageId, &Hello>,
     storages: &[Standing],
-) -> (bool, String) {
+    unlike: f64,
+) -> (Worst, String) {
     let named = |health: Health| -> Vec<&str> {
         let them = storages.iter().filter(|storage| storage.health == health);
         them.map(|storage| storage.member.address.as_str()).collect()
@@ -193,7 +261,7 @@ fn sentence(
             false => format!("start {} again", missing.join(" and ")),
         };
         return (
-            true,
+            Worst::Unserved,
             format!(
                 "{:.0} % of the ring can neither be read nor written: of the {} storages of {} too few answer; {start}.",
                 (100.0 * lost).max(1.0),
@@ -204,7 +272,7 @@ fn sentence(
     }
     if !silent.is_empty() {
         return (
-            true,
+            Worst::Silent,
             format!(
                 "{} {} not answer; everything is served, and {stop}: start {} again, or, if {} back, 'sdht remove {} --dead'.",
                 silent.join(" and "),
@@ -219,7 +287,7 @@ fn sentence(
     if !replaced.is_empty() {
         let (them, those) = (replaced.join(" and "), replaced.join(" "));
         return (
-            true,
+            Worst::Replaced,
             format!(
                 "Another storage lives at {them} now: its disk was wiped or replaced; everything is served, and {stop}: \
                  'sdht remove {those} --dead', then 'sdht join {those}'.",
@@ -229,7 +297,7 @@ fn sentence(
     let damaged = named(Health::Damaged);
     if !damaged.is_empty() {
         return (
-            true,
+            Worst::Damaged,
             format!(
                 "Data of {} is damaged; everything is served by others, and {stop}: 'sdht repair' fills it again.",
                 damaged.join(" and ")
@@ -238,7 +306,7 @@ fn sentence(
     }
     if let Some(step) = Goal::of(arcs).step(arcs) {
         return (
-            true,
+            Worst::HalfDone,
             format!(
                 "A change of the ring is half done at {}{}; everything is served, and {stop}: let it go on, or 'sdht repair' finishes it.",
                 step.arc.span,
@@ -254,7 +322,7 @@ fn sentence(
     let wanted = arcs.iter().map(|arc| usize::from(arc.copies)).max().unwrap_or(1);
     if storages.len() < wanted {
         return (
-            true,
+            Worst::TooFew,
             format!(
                 "Only {} of {wanted} copies are kept, as there are no more storages, and {stop}: 'sdht join' another.",
                 storages.len()
@@ -264,18 +332,28 @@ fn sentence(
     let full = named(Health::Full);
     if !full.is_empty() {
         return (
-            true,
+            Worst::Full,
             format!(
                 "The disk of {} is nearly full, so it takes no writes, and {stop}: make room there, or 'sdht join' another storage.",
                 full.join(" and ")
             ),
         );
     }
-    (false, format!("All is well, and {stop}."))
+    if unlike > 0.0 {
+        return (
+            Worst::Unlike,
+            format!(
+                "Everything is served, and {stop}; but the copies of {:.0} % of the ring are not alike, as after a storage was \
+                 away: 'sdht repair' makes them so.",
+                (100.0 * unlike).max(1.0),
+            ),
+        );
+    }
+    (Worst::Nothing, format!("All is well, and {stop}."))
 }
 
 /// Whether it is safe to stop one now.
-pub fn advice(storages: &[Standing]) -> String {
+fn advice(storages: &[Standing]) -> String {
     let alive = || storages.iter().filter(|storage| !storage.health.is_away());
     let must: Vec<&str> =
         alive().filter(|storage| !storage.may_stop).map(|s| s.member.address.as_str()).collect();
@@ -291,150 +369,4 @@ pub fn advice(storages: &[Standing]) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use minor_protocol::{Ballot, Position, RingId, Span, message::Kept};
-
-    fn member(n: u128) -> Member {
-        Member { storage: StorageId(n), address: format!("h:{n}"), zone: String::new() }
-    }
-
-    /// As many arcs as storages, each kept by `copies` of them.
-    fn ring(storages: u128, copies: u128, wanted: u8) -> Vec<RingArc> {
-        let place = |n: u128| Position((n as u64 + 1) << 32);
-        let arc = |n: u128| RingArc {
-            ring: RingId(1),
-            span: Span::new(place((n + storages - 1) % storages), place(n)),
-            epoch: 7,
-            members: (0..copies).map(|k| member((n + k) % storages)).collect(),
-            filling: None,
-            copies: wanted,
-            sealed: None,
-        };
-        (0..storages).map(arc).collect()
-    }
-
-    fn hello(n: u128, arcs: &[RingArc]) -> Hello {
-        let kept = arcs.iter().filter(|arc| arc.has(StorageId(n)));
-        let kept = kept.map(|arc| Kept {
-            arc: arc.clone(),
-            floor: Ballot::ZERO,
-            records: 1,
-            tombstones: 0,
-            bytes: 1,
-            damaged: false,
-        });
-        Hello {
-            ring: Some(RingId(1)),
-            member: member(n),
-            kept: kept.collect(),
-            left: vec![],
-            wiping: vec![],
-            predecessor: None,
-            successors: vec![],
-            full: false,
-        }
-    }
-
-    /// A ring of which only these answer.
-    fn judged(arcs: &[RingArc], alive: &[u128]) -> State {
-        let hellos: Vec<Hello> = alive.iter().map(|n| hello(*n, arcs)).collect();
-        judge(arcs, &hellos)
-    }
-
-    #[test]
-    fn a_whole_ring_of_three_copies_spares_any_one_storage() {
-        let state = judged(&ring(4, 3, 3), &[0, 1, 2, 3]);
-        assert!(!state.is_degraded && state.storages.iter().all(|s| s.may_stop), "{state:?}");
-        assert_eq!(state.sentence, "All is well, and any one storage may be stopped.");
-    }
-
-    #[test]
-    fn a_ring_of_one_copy_spares_none() {
-        let state = judged(&ring(3, 1, 1), &[0, 1, 2]);
-        assert_eq!(state.sentence, "All is well, and none may be stopped.");
-        assert!(!state.is_degraded);
-    }
-
-    #[test]
-    fn with_one_silent_those_who_share_an_arc_with_it_must_stay() {
-        let state = judged(&ring(5, 3, 3), &[1, 2, 3, 4]);
-        assert!(state.is_degraded);
-        let stay: Vec<u128> =
-            state.storages.iter().filter(|s| !s.may_stop).map(|s| s.member.storage.0).collect();
-        assert_eq!(stay, [1, 2, 3, 4], "each of them shares an arc with 0");
-        let state = judged(&ring(7, 3, 3), &[1, 2, 3, 4, 5, 6]);
-        let free: Vec<u128> =
-            state.storages.iter().filter(|s| s.may_stop).map(|s| s.member.storage.0).collect();
-        assert_eq!(free, [0, 3, 4]);
-        assert!(
-            state.sentence.starts_with("h:0 does not answer; everything is served, and h:1 and")
-        );
-        let state = judged(&ring(12, 3, 3), &[1, 2, 3, 4, 5, 7, 8, 9, 10, 11]);
-        let many =
-            "h:0 and h:6 do not answer; everything is served, and 8 storages must not be stopped";
-        assert!(state.sentence.starts_with(many), "{}", state.sentence);
-    }
-
-    #[test]
-    fn an_arc_without_a_majority_is_said_first() {
-        let state = judged(&ring(3, 3, 3), &[1]);
-        assert!(state.sentence.starts_with("100 % of the ring can neither be read nor written"));
-        assert!(state.sentence.ends_with("start h:0 and h:2 again."), "{}", state.sentence);
-    }
-
-    #[test]
-    fn a_disk_that_was_wiped_is_told_from_a_storage_that_is_silent() {
-        let arcs = ring(4, 3, 3);
-        let mut hellos: Vec<Hello> = (0..4).map(|n| hello(n, &arcs)).collect();
-        hellos[3].member.storage = StorageId(99);
-        hellos[3].ring = None;
-        let state = judge(&arcs, &hellos);
-        assert_eq!(state.storages[3].health, Health::Replaced);
-        assert!(
-            state.is_degraded
-                && state.sentence.starts_with("Another storage lives at h:3 now")
-                && state.sentence.contains("'sdht remove h:3 --dead', then 'sdht join h:3'"),
-            "{}",
-            state.sentence
-        );
-    }
-
-    #[test]
-    fn what_is_damaged_counts_as_missing() {
-        let arcs = ring(3, 3, 3);
-        let mut hellos: Vec<Hello> = (0..3).map(|n| hello(n, &arcs)).collect();
-        hellos[1].kept[0].damaged = true;
-        let state = judge(&arcs, &hellos);
-        assert!(state.sentence.starts_with("Data of h:1 is damaged"), "{}", state.sentence);
-        assert!(state.storages.iter().any(|s| !s.may_stop));
-    }
-
-    #[test]
-    fn half_a_change_and_a_want_of_storages_are_told_apart() {
-        let mut arcs = ring(3, 3, 3);
-        arcs[1].filling = Some(StorageId(2));
-        let state = judged(&arcs, &[0, 1, 2]);
-        assert!(
-            state.sentence.starts_with("A change of the ring is half done"),
-            "{}",
-            state.sentence
-        );
-        let state = judged(&ring(2, 2, 3), &[0, 1]);
-        assert!(state.sentence.starts_with("Only 2 of 3 copies are kept"), "{}", state.sentence);
-        assert!(state.sentence.contains("none may be stopped"));
-    }
-
-    #[test]
-    fn a_full_disk_is_no_loss_but_is_said() {
-        let arcs = ring(3, 3, 3);
-        let mut hellos: Vec<Hello> = (0..3).map(|n| hello(n, &arcs)).collect();
-        hellos[2].full = true;
-        let state = judge(&arcs, &hellos);
-        assert!(
-            state.is_degraded && state.sentence.starts_with("The disk of h:2"),
-            "{}",
-            state.sentence
-        );
-    }
-}
+pub(crate) mod tests;

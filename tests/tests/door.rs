@@ -170,7 +170,7 @@ fn every_place_of_the_description_is_there() {
     let open = open(&[]);
     let described = open.call(&Call::get("/openapi.json")).json();
     let paths = described["paths"].as_object().unwrap();
-    assert_eq!(paths.len(), 18);
+    assert_eq!(paths.len(), 19);
     for (path, methods) in paths {
         let place = path.replace("{key}", "some");
         let nothing = open.call(&Call::new("PATCH", &place));
@@ -230,8 +230,14 @@ fn without_a_majority_the_answer_is_503_and_come_back() {
 }
 
 #[test]
-fn more_than_a_worker_takes_is_refused_at_once() {
-    let open = open(&["--workers", "1", "--timeout", "20s"]);
+fn more_than_the_workers_take_is_refused_at_once() {
+    for workers in ["1", "2"] {
+        too_many_come(workers);
+    }
+}
+
+fn too_many_come(workers: &str) {
+    let open = open(&["--workers", workers, "--timeout", "20s"]);
     // Uploads that do not go on: each is being worked on.
     let slow: Vec<Connection> = (0..512)
         .map(|n| {
@@ -245,7 +251,7 @@ fn more_than_a_worker_takes_is_refused_at_once() {
         })
         .collect();
     let mut refused = None;
-    wait_until("the worker is busy", process::LIMIT, || {
+    wait_until("the workers are busy", process::LIMIT, || {
         let reply = open.call(&Call::get("/v1/kv/any"));
         refused = (reply.status == 503).then_some(reply);
         refused.is_some()
@@ -253,7 +259,7 @@ fn more_than_a_worker_takes_is_refused_at_once() {
     assert_eq!(refused.unwrap().header("retry-after"), Some("1"));
     assert_eq!(open.call(&Call::get("/livez")).status, 200);
     drop(slow);
-    wait_until("the worker has room again", process::LIMIT, || {
+    wait_until("the workers have room again", process::LIMIT, || {
         open.call(&Call::get("/v1/kv/any")).status == 404
     });
 }

@@ -11,7 +11,9 @@ use sdht_tests::{
     door::Door,
     http::Call,
     number,
+    process::LIMIT,
     rings::{Storage, address, joined, storages},
+    wait_until,
 };
 use std::process::{Command, Output};
 
@@ -105,6 +107,28 @@ fn a_put_asks_no_more_than_the_change_itself() {
         assert!(asked >= puts, "{copies} copies: {asked} asks cannot have been all");
         assert!(asked < puts * (each + 1), "{copies} copies: {asked} asks for {puts} puts");
     }
+}
+
+#[test]
+fn what_a_storage_missed_is_levelled_in_little_memory() {
+    let open = open(3);
+    let missing = &open.storages[2].1;
+    missing.pause();
+    assert_eq!(open.put(vec![7; 512 * PIECE]), 201);
+    missing.resume();
+    // A door that has passed nothing on yet.
+    let flags = ["--ring", &address(&open.storages[0]), "--no-keeper"];
+    let (home, storage) = (Home::default(), &open.storages[2].1);
+    let door = Door::open(&home, &flags);
+    let held = || storage.pieces().len();
+    let (idle, before) = (door.peak_bytes(), held());
+    assert!(before < 400, "{before} pieces came over all the same");
+    let repair = Call::post("/v1/ring/repair", "{}").with("content-type", "application/json");
+    assert_eq!(door.call(&repair).status, 202);
+    wait_until("it has all pieces", LIMIT, || held() == 512);
+    let more = door.peak_bytes() - idle;
+    eprintln!("{} pieces: {} MiB above {} MiB", 512 - before, more >> 20, idle >> 20);
+    assert!(more <= 64 << 20, "{more} bytes above idle");
 }
 
 #[test]

@@ -2,45 +2,18 @@
 //!
 //! Real storages, a real door, a real browser. The pictures stay in the target directory, for people to look at.
 
+mod looking;
 mod scene;
 
-use scene::{Scene, scene};
-use sdht::Ring;
+use looking::{DESK, PHONE, browser, nothing_to_complain_of, open, picture};
+use scene::scene;
 use sdht_tests::{
     browser::{Browser, Tone, press},
     http::{Call, target},
-    process, skip_but_in_ci, wait_until,
+    process, wait_until,
 };
 use serde_json::json;
-use std::{fs, os::unix::fs::PermissionsExt, path::Path, thread, time::Duration};
-
-const DESK: (u32, u32) = (1_280, 1_500);
-const PHONE: (u32, u32) = (390, 2_400);
-
-fn browser() -> Option<Browser> {
-    let browser = Browser::start();
-    if browser.is_none() {
-        skip_but_in_ci("there is no chromedriver to look at the page of the door with");
-    }
-    browser
-}
-
-/// Takes a picture, once all that comes in slowly is in.
-fn picture(browser: &Browser, name: &str) {
-    thread::sleep(Duration::from_millis(800));
-    let place = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("door-{name}.png"));
-    browser.picture(&place);
-}
-
-/// The page is seen, and says this.
-fn open(browser: &Browser, scene: &Scene, says: &str) {
-    browser.open(&scene.door.at("/"), DESK, Tone::Light);
-    browser.wait_for("#lead", says);
-}
-
-fn nothing_to_complain_of(browser: &Browser) {
-    assert_eq!(browser.complaints(), Vec::<String>::new());
-}
+use std::{fs, os::unix::fs::PermissionsExt, thread, time::Duration};
 
 #[test]
 fn it_shows_a_storage_die_and_the_ring_heal() {
@@ -116,40 +89,6 @@ fn a_storage_that_hangs_is_drawn_as_silent_and_the_page_stays_live() {
 }
 
 #[test]
-fn what_another_router_moves_is_seen_under_way() {
-    let Some(browser) = browser() else { return };
-    let scene = scene(3, 1_500, &[]);
-    open(&browser, &scene, "All is well");
-    let (address, newcomer) = (scene.address(0), scene.newcomer());
-    // Slowly, so that there is something to see.
-    let (stop, stopped) = std::sync::mpsc::channel::<()>();
-    let moving = thread::spawn(move || {
-        actix_rt::System::new().block_on(async {
-            let ring = Ring::builder().max_rate(150_000).connect([address]).await.unwrap();
-            let mut moving = ring.join(&newcomer);
-            while stopped.try_recv().is_err() && moving.next().await.is_some() {}
-            if stopped.try_recv().is_err() { moving.await } else { Ok(()) }
-        })
-    });
-    browser.wait_until("a move is seen", "return !!document.querySelector('#ring .coming')");
-    browser.wait_for("#lead", "Data is on its way to");
-    browser.wait_for("#moves", &format!("{} is being filled", scene.newcomer()));
-    browser.wait_until(
-        "it goes on, and tells how long",
-        "return /[1-9][0-9,]* of [0-9,]+ keys/.test(document.getElementById('moves').textContent) \
-         && /left|nearly/.test(document.getElementById('moves').textContent)",
-    );
-    picture(&browser, "move");
-    browser.look(PHONE.0, PHONE.1, Tone::Dark);
-    picture(&browser, "move-phone");
-    browser.wait_for("#lead", "All is well");
-    browser.wait_until("four are in", "return document.querySelectorAll('#rows tr').length === 4");
-    drop(stop);
-    moving.join().unwrap().unwrap();
-    nothing_to_complain_of(&browser);
-}
-
-#[test]
 fn keys_alone_are_enough_for_everything() {
     let Some(browser) = browser() else { return };
     let scene = scene(3, 0, &[]);
@@ -202,50 +141,6 @@ fn keys_alone_are_enough_for_everything() {
     let complaints = browser.complaints();
     // The browser notes every status that is no success.
     assert!(complaints.iter().all(|line| line.contains("/v1/ring/join")), "{complaints:?}");
-}
-
-#[test]
-fn the_whole_ring_is_cared_for_with_keys_alone() {
-    let Some(browser) = browser() else { return };
-    let scene = scene(4, 100, &[]);
-    open(&browser, &scene, "All is well");
-    let agree = |begin: &str, title: &str| {
-        browser.run(begin);
-        browser.type_keys(press::ENTER);
-        browser.wait_until("it asks", "return document.activeElement.id === 'plan-yes'");
-        assert_eq!(browser.text("#plan-name"), title);
-        browser.type_keys(press::ENTER);
-    };
-
-    browser.wait_until(
-        "the number is the ring's",
-        "return document.getElementById('copies-wanted').value === '3'",
-    );
-    browser.run("document.getElementById('copies-wanted').focus()");
-    browser.type_keys("4");
-    browser.run("document.querySelector('#copying button').focus()");
-    browser.type_keys(press::ENTER);
-    browser.wait_until("it asks", "return document.activeElement.id === 'plan-yes'");
-    browser.wait_for("#plan-said", "would be copied");
-    assert_eq!(browser.text("#plan-name"), "Keep 4 copies");
-    picture(&browser, "plan-copies");
-    browser.type_keys(press::ENTER);
-    browser.wait_for("#moves", "Changed to 4 copies");
-    browser.wait_for("#news", "Changed to 4 copies");
-    browser.wait_for("#copies", "4");
-
-    agree("document.getElementById('repair').focus()", "Repair");
-    browser.wait_for("#moves", "Repaired");
-
-    // Nothing is uneven where all keep everything: there is nothing to agree to, and Escape goes back to where one was.
-    browser.run("document.getElementById('balance').focus()");
-    browser.type_keys(press::ENTER);
-    browser.wait_for("#plan-said", "Nothing would be changed.");
-    assert!(!browser.sees("#plan-yes"));
-    browser.type_keys(press::ESCAPE);
-    assert_eq!(browser.run("return document.activeElement.id"), "balance");
-    picture(&browser, "care");
-    nothing_to_complain_of(&browser);
 }
 
 #[test]
@@ -389,6 +284,7 @@ fn a_door_with_a_token_asks_for_it_and_forgets_it_with_the_tab() {
         ("copies", json!({"copies": 1})),
         ("balance", json!({})),
         ("repair", json!({"plan": true})),
+        ("stop", json!({})),
     ] {
         let call = Call::post(&format!("/v1/ring/{place}"), wish.to_string());
         let call = call.with("content-type", "application/json");

@@ -141,11 +141,54 @@ fn copies_balance_and_repair_are_planned_done_and_refused_like_the_others() {
     assert!(last["swept"].as_u64().unwrap() >= 5, "{last}");
 
     let described = scene.door.call(&Call::get("/openapi.json")).json();
-    for place in ["join", "remove", "copies", "balance", "repair"] {
+    let fields = |place: &str| {
         let body = &described["paths"][format!("/v1/ring/{place}")]["post"]["requestBody"];
-        let schema = &body["content"]["application/json"]["schema"];
-        assert_eq!(schema["properties"]["plan"]["type"], "boolean", "{place}: {described}");
+        body["content"]["application/json"]["schema"]["properties"].clone()
+    };
+    for place in ["join", "remove", "copies", "balance", "repair"] {
+        assert_eq!(fields(place)["plan"]["type"], "boolean", "{place}: {described}");
     }
+    assert_eq!(fields("stop"), json!({}));
+}
+
+#[test]
+fn a_change_is_stopped_between_two_steps_and_the_same_again_goes_on() {
+    // A keeper would finish it.
+    let scene = scene(4, 200, &["--no-keeper"]);
+    let stop = || change(&scene, "/v1/ring/stop", &json!({}));
+    let (status, why) = stop();
+    assert_eq!(status, 409, "{why}");
+    assert!(why["detail"].as_str().unwrap().contains("no change"), "{why}");
+    assert_eq!(change(&scene, "/v1/ring/stop", &json!({"now": true})).0, 400);
+    let simple = Call::post("/v1/ring/stop", "{}").with("content-type", "text/plain");
+    assert_eq!(scene.door.call(&simple).status, 415, "a page of another site could send that");
+
+    // Whoever leaves hands over to one that does not answer: it waits.
+    let wish = json!({"address": scene.address(0)});
+    scene.storages[2].1.pause();
+    let (status, told) = change(&scene, "/v1/ring/remove", &wish);
+    assert_eq!(status, 202, "{told}");
+    let (status, why) = change(&scene, "/v1/ring/repair", &json!({}));
+    assert_eq!(status, 409, "{why}");
+    assert!(why["detail"].as_str().unwrap().ends_with("wait for its end, or stop it"), "{why}");
+    let (status, told) = stop();
+    assert_eq!((status, told["stopped"].as_str()), (200, Some("remove")), "{told}");
+    assert_eq!(stop().0, 409, "it is stopped already");
+    let last = ended(&scene, "remove");
+    assert_eq!((&last["state"], &last["why"]), (&json!("stopped"), &told["detail"]), "{last}");
+    assert!(told["detail"].as_str().unwrap().contains("The same change again"), "{told}");
+    let seen = |key: &str| scene.door.call(&Call::get(key)).status;
+    assert_eq!(scene.door.call(&Call::put("/v1/kv/meanwhile", "a value")).status, 201);
+
+    scene.storages[2].1.resume();
+    let (status, told) = change(&scene, "/v1/ring/remove", &wish);
+    assert_eq!(status, 202, "{told}");
+    let last = ended(&scene, "remove");
+    assert_eq!(last["state"], "done", "{last}");
+    assert_eq!(seen("/v1/kv/meanwhile"), 200);
+    assert_eq!(scene.home.sdht(&["status"]).code, 0);
+    let ring = scene.door.call(&Call::get("/v1/ring")).json();
+    assert_eq!(ring["storages"].as_array().unwrap().len(), 3, "{ring}");
 }
 
 #[test]

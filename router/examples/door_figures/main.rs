@@ -13,7 +13,9 @@
 //! asked over connections that stay open, by a load that speaks just enough HTTP (`line.rs`) and runs on one thread here,
 //! beside all others on the same cores.
 
+mod door;
 mod line;
+#[path = "../figures/process.rs"]
 mod process;
 mod stands;
 
@@ -70,7 +72,7 @@ fn key(n: usize) -> String {
 
 /// A ring of so many storages, and its handle.
 fn ring_of(dir: &Path, storages: usize, copies: u8) -> Result<(Vec<Process>, Ring), Failed> {
-    let start = |n: usize| Process::storage(&dir.join(n.to_string()));
+    let start = |n: usize| Process::storage(&dir.join(n.to_string()), &[]);
     let storages = (0..storages).map(start).collect::<Result<Vec<_>, _>>()?;
     let ring = pollster::block_on(async {
         let ring = Ring::builder().copies(copies).found(&storages[0].address).await?;

@@ -1,9 +1,11 @@
 //! Whether a door stands: when far more is asked than it can do, when much is asked for long, and when nothing is asked.
 
 use crate::{
-    AT_ONCE, Failed, Figure, key,
+    AT_ONCE, Failed, Figure,
+    door::open_many_files,
+    key,
     line::{Line, Reply},
-    process::{Process, open_many_files},
+    process::Process,
     ring_of,
 };
 use sdht::Ring;

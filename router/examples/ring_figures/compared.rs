@@ -1,6 +1,6 @@
 //! Ours beside theirs: the same work, the same hour, the medians of some runs, and how far it is to the goal.
 
-use crate::{Failed, Figure, many, operations, peers, ring_of, start};
+use crate::{Failed, Figure, many, operations, peers, process::Process, ring_of};
 use std::{collections::BTreeMap, path::Path};
 
 /// What is to be reached: our figure, the peer's, and the ratio; or a rate, where we measure ourselves.
@@ -49,7 +49,7 @@ fn ours(dir: &Path, times: [usize; 2]) -> Result<peers::Rates, Failed> {
     let mut rates = vec![];
     for (copies, durability) in [(3, "always"), (1, "always"), (1, "interval")] {
         let place = |n| dir.join(format!("{copies}-{durability}-{n}"));
-        let start = |n| start(&place(n), &["--durability", durability]);
+        let start = |n| Process::storage(&place(n), &["--durability", durability]);
         let storages = (0..3).map(start).collect::<Result<Vec<_>, _>>()?;
         let mut figures: Vec<Figure> = vec![];
         pollster::block_on(async {

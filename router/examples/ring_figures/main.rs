@@ -13,9 +13,12 @@
 mod compared;
 mod etcd;
 mod peers;
+#[path = "../figures/process.rs"]
+mod process;
 
 use futures_util::{FutureExt, StreamExt, future::LocalBoxFuture, stream};
 use minor_protocol::{Answers, Ask, Key};
+use process::Process;
 use sdht::{
     Ring,
     router::{Patience, Router},
@@ -25,9 +28,7 @@ use std::{
     cell::Cell,
     env,
     error::Error,
-    io::{BufRead, BufReader},
-    path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    path::Path,
     rc::Rc,
     time::{Duration, Instant},
 };
@@ -46,55 +47,7 @@ struct Figure {
     p99_us: u128,
 }
 
-/// A storage, killed when dropped.
-struct Storage {
-    child: Child,
-    address: String,
-}
-
-impl Drop for Storage {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-/// The storage's program, which lies beside this one.
-fn program() -> Result<PathBuf, Failed> {
-    let example = env::current_exe()?;
-    let place = example.ancestors().nth(2).ok_or("this example lies in no target directory")?;
-    let program = place.join("minor-storage");
-    if program.exists() {
-        Ok(program)
-    } else {
-        Err("build minor-storage in this profile first".into())
-    }
-}
-
-fn start(data: &Path, flags: &[&str]) -> Result<Storage, Failed> {
-    let mut command = Command::new(program()?);
-    command
-        .args(["-p", "0", "--data"])
-        .arg(data)
-        .args(flags)
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped());
-    let mut child = command.spawn()?;
-    let said = child.stderr.take().ok_or("stderr is piped")?;
-    let mut storage = Storage { child, address: String::new() };
-    let mut lines = BufReader::new(said).lines();
-    for line in lines.by_ref() {
-        if let Some((_, place)) = line?.split_once("listening on http://") {
-            storage.address = place.split('/').next().unwrap_or_default().to_owned();
-            // What it says later is read, so that it never waits for us.
-            std::thread::spawn(move || lines.for_each(drop));
-            return Ok(storage);
-        }
-    }
-    Err("the storage ended".into())
-}
-
-async fn ring_of(storages: &[Storage], copies: u8) -> Result<Ring, Failed> {
+async fn ring_of(storages: &[Process], copies: u8) -> Result<Ring, Failed> {
     let [first, others @ ..] = storages else { return Err("a ring has a storage".into()) };
     let ring = Ring::builder().copies(copies).found(&first.address).await?;
     for storage in others {
@@ -197,7 +150,8 @@ async fn many(
 
 /// A ring of one storage is filled and a second one joins: half of the records move.
 async fn join(dir: &Path, records: usize) -> Result<Figure, Failed> {
-    let storages = [start(&dir.join("j0"), &[])?, start(&dir.join("j1"), &[])?];
+    let storages =
+        [Process::storage(&dir.join("j0"), &[])?, Process::storage(&dir.join("j1"), &[])?];
     let ring = ring_of(&storages[..1], 1).await?;
     for n in 0..records / 1_000 {
         let pairs = (n * 1_000..(n + 1) * 1_000).map(|n| (key(n), "v".repeat(97)));
@@ -284,7 +238,7 @@ fn main() -> Result<(), Failed> {
         return compared::print(dir.path(), number("--runs", 3), times);
     }
     let start_some = |name: &str, count: usize| {
-        let start = |n| start(&dir.path().join(format!("{name}{n}")), &[]);
+        let start = |n| Process::storage(&dir.path().join(format!("{name}{n}")), &[]);
         (0..count).map(start).collect::<Result<Vec<_>, _>>()
     };
     let mut figures = vec![];

@@ -1,14 +1,13 @@
 //! What a change of the ring would move, for `--plan`.
 
 use super::{Ended, console::Console, table};
-use sdht::{Preview, Ring, Wanted};
-use serde_json::json;
+use sdht::{Ring, Wanted};
 
 /// Says what would be copied, in keys and bytes, and to whom. Nothing is changed.
 pub(crate) async fn show(console: &Console, ring: &Ring, wanted: Wanted) -> Ended {
     let preview = ring.plan(wanted).await?;
     if console.json {
-        return console.object(shown(&preview));
+        return console.object(preview.shown());
     }
     if preview.decrees == 0 {
         return console.print("Nothing would be changed.");
@@ -34,23 +33,4 @@ pub(crate) async fn show(console: &Console, ring: &Ring, wanted: Wanted) -> Ende
         table::bytes(preview.bytes_total),
         preview.decrees
     ))
-}
-
-fn shown(preview: &Preview) -> serde_json::Value {
-    let moves = preview.moves.iter().map(|moved| {
-        json!({
-            "to": moved.to.address,
-            "from_place": moved.span.from.to_string(),
-            "to_place": moved.span.to.to_string(),
-            "keys": moved.keys,
-            "bytes": moved.bytes,
-        })
-    });
-    json!({
-        "moves": moves.collect::<Vec<_>>(),
-        "keys": preview.keys(),
-        "bytes": preview.bytes(),
-        "bytes_total": preview.bytes_total,
-        "steps": preview.decrees,
-    })
 }

@@ -34,7 +34,7 @@ impl Repair {
             console.object(json!({
                 "swept_keys": swept.keys,
                 "swept_pieces": swept.pieces,
-                "degraded": state.is_degraded,
+                "degraded": state.worst.is_degraded(),
                 "verdict": state.sentence,
             }))?;
         } else {

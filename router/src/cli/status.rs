@@ -81,17 +81,8 @@ pub(crate) struct Seen {
 pub(crate) async fn survey(ring: &Ring) -> Result<Seen, Fail> {
     let Walked { hops, arcs } = ring.survey().await?;
     let hellos: Vec<Hello> = hops.into_iter().filter_map(|hop| hop.hello).collect();
-    let mut state = verdict::judge(&arcs, &hellos);
     let unlike = ring.unlike(&arcs).await.iter().map(|arc| arc.span.share()).sum();
-    if unlike > 0.0 && !state.is_degraded {
-        state.is_degraded = true;
-        state.sentence = format!(
-            "Everything is served, and {}; but the copies of {:.0} % of the ring are not alike, as after a storage was away: \
-             'sdht repair' makes them so.",
-            verdict::advice(&state.storages),
-            (100.0 * f64::max(unlike, 0.01)),
-        );
-    }
+    let state = verdict::judge(&arcs, &hellos, unlike);
     Ok(Seen { arcs, state, unlike })
 }
 
@@ -126,7 +117,7 @@ impl Seen {
 
     /// Code 8, without a word, if the ring is degraded.
     pub(crate) fn end(&self) -> Ended {
-        if self.state.is_degraded { Err(Fail::silent(Code::Degraded)) } else { Ok(()) }
+        if self.state.worst.is_degraded() { Err(Fail::silent(Code::Degraded)) } else { Ok(()) }
     }
 
     pub(crate) fn table(&self) -> comfy_table::Table {
@@ -150,22 +141,8 @@ impl Seen {
     }
 
     pub(crate) fn to_json(&self) -> Value {
-        let storages = self.state.storages.iter().map(|storage| {
-            let Own { share, copies: kept, wanted } = storage.own(&self.arcs, &self.state.storages);
-            let held = storage.held();
-            json!({
-                "address": storage.member.address,
-                "id": storage.member.storage,
-                "zone": storage.member.zone,
-                "state": storage.health.to_string(),
-                "share": share,
-                "keys": held.map(|(keys, _)| keys),
-                "bytes": held.map(|(_, bytes)| bytes),
-                "copies": kept,
-                "copies_wanted": wanted,
-                "may_stop": storage.may_stop,
-            })
-        });
+        let all = &self.state.storages;
+        let storages = all.iter().map(|storage| storage.shown(&self.arcs, all));
         let arcs = self.arcs.iter().map(|arc| {
             json!({
                 "from": arc.span.from.to_string(),
@@ -179,7 +156,7 @@ impl Seen {
         json!({
             "ring": self.ring(),
             "copies": self.copies(),
-            "degraded": self.state.is_degraded,
+            "degraded": self.state.worst.is_degraded(),
             "unlike": self.unlike,
             "verdict": self.state.sentence,
             "storages": storages.collect::<Vec<_>>(),

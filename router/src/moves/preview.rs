@@ -9,6 +9,7 @@ use crate::{
     transport::Transport,
 };
 use minor_protocol::{Decree, Member, Position, RingArc, Span, StorageId};
+use serde::Serialize;
 
 /// A change of the ring that somebody may want.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,6 +60,43 @@ impl Preview {
     pub fn bytes(&self) -> u64 {
         self.moves.iter().map(|moved| moved.bytes).sum()
     }
+
+    /// All of it, as programs are told.
+    pub fn shown(&self) -> Shown {
+        let moves = self.moves.iter().map(|moved| ShownMove {
+            to: moved.to.address.clone(),
+            from_place: moved.span.from.to_string(),
+            to_place: moved.span.to.to_string(),
+            keys: moved.keys,
+            bytes: moved.bytes,
+        });
+        Shown {
+            moves: moves.collect(),
+            keys: self.keys(),
+            bytes: self.bytes(),
+            bytes_total: self.bytes_total,
+            steps: self.decrees,
+        }
+    }
+}
+
+/// A [`Preview`] as programs are told of it, by the command and at a door.
+#[derive(Clone, Debug, Serialize)]
+pub struct Shown {
+    moves: Vec<ShownMove>,
+    keys: u64,
+    bytes: u64,
+    bytes_total: u64,
+    steps: usize,
+}
+
+#[derive(Clone, Debug, Serialize)]
+struct ShownMove {
+    to: String,
+    from_place: String,
+    to_place: String,
+    keys: u64,
+    bytes: u64,
 }
 
 impl<T: Transport> Router<T> {

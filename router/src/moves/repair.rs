@@ -8,7 +8,7 @@ use crate::{
     sync::settle,
     transport::Transport,
 };
-use futures_util::{StreamExt, stream};
+use futures_util::StreamExt;
 use minor_protocol::{
     Decree, Key, Reply, Request, RingArc, Span, StorageId,
     limits::LIST_ROWS,
@@ -17,8 +17,6 @@ use minor_protocol::{
 use std::collections::BTreeMap;
 use tokio::time::Instant;
 
-/// Keys that are renewed at the same time.
-const AT_ONCE: usize = 256;
 /// In how many parts a stretch that differs is looked at more closely.
 const PARTS: usize = 8;
 /// Looks at a part that differed: what is written meanwhile may differ for ever.
@@ -171,18 +169,15 @@ impl<T: Transport> Router<T> {
             };
             let uneven = shown.iter().filter(|(_, rows)| differs(rows));
             let size = |rows: &[&Row]| rows.iter().map(|row| row.bytes as usize).max().unwrap_or(0);
-            let uneven: Vec<(Key, usize)> =
-                uneven.map(|(key, rows)| ((*key).clone(), size(rows))).collect();
+            let uneven: Vec<(usize, Key)> =
+                uneven.map(|(key, rows)| (size(rows), (*key).clone())).collect();
             let work = settle(arc, &listings);
             (keys, renewed) = (keys + work.keys, renewed + uneven.len());
-            let renew = |(key, bytes): (Key, usize)| async move {
+            let renew = async |key: Key, bytes| {
                 self.core.pace.spend(bytes).await;
-                self.renewed(&key, arc).await
+                self.renewed(&key, arc).await.map(|()| bytes)
             };
-            let mut done = stream::iter(uneven.into_iter().map(renew)).buffer_unordered(AT_ONCE);
-            while let Some(end) = done.next().await {
-                end?;
-            }
+            self.one_by_one(uneven.into_iter(), renew).await?;
             match work.next {
                 Some(next) => after = Some(next),
                 None => return Ok((keys, renewed)),

@@ -11,7 +11,7 @@
 //!
 //! They are done at the same time, each for itself: what follows upon another belongs into the next batch.
 
-use super::{Answered, Door, kv};
+use super::{Answered, Door, kv, media_type};
 use crate::{object::Manifest, put_options::PutOptions};
 use actix_web::{
     HttpRequest, HttpResponse,
@@ -128,9 +128,7 @@ pub(super) async fn post(door: &Door, call: &HttpRequest, body: Payload) -> Answ
 
 /// A form that a page of another site could send is refused.
 fn form_of(call: &HttpRequest) -> Result<Form, Problem> {
-    let kind = call.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
-    let kind = kind.and_then(|kind| kind.split(';').next()).unwrap_or_default().trim();
-    match kind.to_ascii_lowercase().as_str() {
+    match &*media_type(call) {
         CBOR => Ok(Form::Cbor),
         NDJSON | "application/ndjson" | "application/json" => Ok(Form::Lines),
         _ => {

@@ -84,7 +84,7 @@ pub(super) async fn get(door: &Door, call: &HttpRequest, name: &str) -> Answered
                     if opening.stamp != stamp {
                         continue;
                     }
-                    let keep = (held, door.turn()?);
+                    let keep = (held, turn);
                     let pieces = stream::unfold((coming, keep), |(mut coming, keep)| async {
                         let piece: Result<Bytes, crate::NotGot> = coming.recv().await?;
                         // The rest is missing, and the length in the head tells so.
@@ -94,7 +94,6 @@ pub(super) async fn get(door: &Door, call: &HttpRequest, name: &str) -> Answered
                 }
             }
         };
-        drop(turn);
         let head = reply.headers_mut();
         told.write(head, now_ms(door));
         head.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));

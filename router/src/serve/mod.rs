@@ -20,8 +20,8 @@
 //! Its manners are those of a storage ([`minor_manners`]), and any number of doors may stand open: none keeps anything that
 //! matters. Each worker has a router of its own, so that nothing is shared on the way of a request but a few counters.
 //!
-//! Everything is bounded. A worker works on so many requests at a time and holds so many bytes; whoever comes then is told
-//! to come back in a second, before anything of his request was done.
+//! Everything is bounded. A worker works on so many requests at a time, and all of them hold so many bytes; whoever comes then
+//! is told to come back in a second, before anything of his request was done.
 //!
 //! What it does not do: TLS (a proxy does), compression, transactions over several keys.
 
@@ -46,7 +46,7 @@ use crate::{
 use actix_web::{
     App, Error, HttpRequest, HttpResponse, HttpServer,
     dev::{Payload, ServiceRequest, ServiceResponse, fn_service},
-    http::Method,
+    http::{Method, header},
     web::ServiceConfig,
 };
 use futures_util::future::{Either, join, pending, select};
@@ -65,13 +65,13 @@ use std::{
     time::{Duration, Instant},
 };
 use tokio::sync::oneshot;
-use window::{Window, window, wish::What};
+use window::{Window, window};
 
 pub use minor_manners::{Guard, NoTokens, Tokens, asked_to_stop, tell_ready, tell_stopping};
 
-/// Requests that one worker works on at a time.
+/// Requests that all workers together work on at a time, each its part of them.
 const AT_ONCE: usize = 512;
-/// Connections at a time.
+/// Connections at a time: twice as many, so that whoever is too many is told so, and is not left waiting in silence.
 const CONNECTIONS: usize = 1_024;
 /// How long a head may take.
 const HEAD: Duration = Duration::from_secs(5);
@@ -113,7 +113,8 @@ struct Shared {
 struct Door {
     router: Router<HttpTransport>,
     shared: Arc<Shared>,
-    busy: Rc<Cell<usize>>,
+    /// Requests it may still take on.
+    room: Rc<Cell<usize>>,
 }
 
 /// One of the requests that a worker works on, until dropped.
@@ -121,19 +122,38 @@ struct Turn(Rc<Cell<usize>>);
 
 impl Door {
     fn turn(&self) -> Result<Turn, Problem> {
-        if self.busy.get() >= AT_ONCE {
-            return Err(Problem::not_now(format!(
-                "{AT_ONCE} requests are being worked on: nothing of this one was done; try again in a moment"
-            )));
-        }
-        self.busy.set(self.busy.get() + 1);
-        Ok(Turn(Rc::clone(&self.busy)))
+        let Some(room) = self.room.get().checked_sub(1) else {
+            let why = "too many requests are being worked on: nothing of this one was done; try again in a moment";
+            return Err(Problem::not_now(why));
+        };
+        self.room.set(room);
+        Ok(Turn(Rc::clone(&self.room)))
     }
 }
 
 impl Drop for Turn {
     fn drop(&mut self) {
-        self.0.set(self.0.get() - 1);
+        self.0.set(self.0.get() + 1);
+    }
+}
+
+/// What it takes to be a router of the ring.
+#[derive(Clone)]
+struct Opening {
+    ring: Vec<String>,
+    known: Vec<RingArc>,
+    token: Option<Token>,
+    counters: Arc<Counters>,
+}
+
+impl Opening {
+    /// One more, for this thread.
+    fn router(&self, patience: Patience) -> Router<HttpTransport> {
+        let transport = HttpTransport::new(self.token.as_ref());
+        let counters = Arc::clone(&self.counters);
+        let router = Router::counted(transport, self.ring.clone(), patience, counters);
+        router.remember(&self.known);
+        router
     }
 }
 
@@ -148,17 +168,12 @@ pub async fn serve(
     let metrics = Metrics::new(&in_flight, &counters);
     let operation_ms = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX);
     let patience = Patience { operation_ms, ..Patience::default() };
-    let transport = HttpTransport::new(token.as_ref());
-    let seeing = Router::counted(transport, ring.clone(), patience, Arc::clone(&counters));
-    seeing.remember(&known);
-    let (window, watcher) = window(seeing);
+    let opening = Opening { ring, known, token, counters };
+    let (window, watcher) = window(opening.router(patience));
     let shared = Arc::new(Shared { guard, in_flight, metrics, window });
     let watched = Arc::clone(&shared);
     let keeper = keeper.map(|settings| {
-        let transport = HttpTransport::new(token.as_ref());
-        let counters = Arc::clone(&counters);
-        let router = Router::counted(transport, ring.clone(), Patience::default(), counters);
-        router.remember(&known);
+        let router = opening.router(Patience::default());
         let (shared, clock) = (Arc::clone(&shared), router.clone());
         let keeper = Keeper::new(router, settings, move |deed| {
             log::info!(target: "sdht::keeper", "the keeper {deed}");
@@ -169,11 +184,9 @@ pub async fn serve(
     });
     let app = move || {
         // Here is the worker's own thread.
-        let transport = HttpTransport::new(token.as_ref());
-        let router = Router::counted(transport, ring.clone(), patience, Arc::clone(&counters));
-        router.remember(&known);
-        let (shared, busy) = (Arc::clone(&shared), Rc::default());
-        App::new().configure(routes(Rc::new(Door { router, shared, busy })))
+        let router = opening.router(patience);
+        let (shared, room) = (Arc::clone(&shared), Rc::new(Cell::new(AT_ONCE.div_ceil(workers))));
+        App::new().configure(routes(Rc::new(Door { router, shared, room })))
     };
     let (closing, closed) = oneshot::channel::<()>();
     let stop = async move {
@@ -232,6 +245,13 @@ async fn answer(door: &Door, call: &HttpRequest, body: Payload) -> HttpResponse 
     reply
 }
 
+/// What a body is said to be, in small letters and without what goes along; empty if nothing is said.
+fn media_type(call: &HttpRequest) -> String {
+    let kind = call.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
+    let kind = kind.and_then(|kind| kind.split(';').next()).unwrap_or_default();
+    kind.trim().to_ascii_lowercase()
+}
+
 /// What seldom happens is boxed: every request would carry room for it otherwise.
 async fn give(door: &Door, call: &HttpRequest, place: Place<'_>, body: Payload) -> Answered {
     match (place, call.method()) {
@@ -247,19 +267,10 @@ async fn give(door: &Door, call: &HttpRequest, place: Place<'_>, body: Payload) 
         (Place::Script, &Method::GET | &Method::HEAD) => Ok(page::script()),
         (Place::Style, &Method::GET | &Method::HEAD) => Ok(page::style()),
         (Place::Events, &Method::GET) => page::events(door),
-        (Place::Join, &Method::POST) => Box::pin(page::change(door, call, What::Join, body)).await,
-        (Place::Remove, &Method::POST) => {
-            Box::pin(page::change(door, call, What::Remove, body)).await
+        (Place::Change(what), &Method::POST) => {
+            Box::pin(page::change(door, call, what, body)).await
         }
-        (Place::Copies, &Method::POST) => {
-            Box::pin(page::change(door, call, What::Copies, body)).await
-        }
-        (Place::Balance, &Method::POST) => {
-            Box::pin(page::change(door, call, What::Balance, body)).await
-        }
-        (Place::Repair, &Method::POST) => {
-            Box::pin(page::change(door, call, What::Repair, body)).await
-        }
+        (Place::Stop, &Method::POST) => Box::pin(page::stop(door, call, body)).await,
         (Place::Ring, &Method::GET | &Method::HEAD) => Box::pin(info::ring(door)).await,
         (Place::Live, &Method::GET | &Method::HEAD) => Ok(info::live()),
         (Place::Ready, &Method::GET | &Method::HEAD) => Box::pin(info::ready(door, call)).await,

@@ -5,10 +5,10 @@
 //! other places, for which it shows the token that its reader types, if the door has one.
 
 use super::{
-    Answered, Door,
+    Answered, Door, media_type,
     window::{
-        change::{Asked, Told},
-        wish::{What, Wished},
+        change::{Asked, Order, Told},
+        wish::{self, What, Wished},
     },
 };
 use actix_web::{
@@ -103,18 +103,36 @@ pub(super) fn events(door: &Door) -> Answered {
 /// `/v1/ring/join`, and the other changes of the ring beside it.
 pub(super) async fn change(door: &Door, call: &HttpRequest, what: What, body: Payload) -> Answered {
     let _turn = door.turn()?;
-    let kind = call.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
-    let kind = kind.and_then(|kind| kind.split(';').next()).unwrap_or_default().trim();
-    if !kind.eq_ignore_ascii_case("application/json") {
-        // A page of another site could send any simpler one.
+    let wished = Wished::read(what, &sent(door, call, body).await?)?;
+    let told = order(door, Order::Begin(wished)).await?;
+    let status = match told {
+        Told::Accepted { .. } => StatusCode::ACCEPTED,
+        Told::Plan(_) | Told::Stopped { .. } => StatusCode::OK,
+    };
+    Ok(HttpResponse::build(status).json(told))
+}
+
+/// `/v1/ring/stop`
+pub(super) async fn stop(door: &Door, call: &HttpRequest, body: Payload) -> Answered {
+    let _turn = door.turn()?;
+    wish::nothing_more(&sent(door, call, body).await?)?;
+    Ok(HttpResponse::Ok().json(order(door, Order::Stop).await?))
+}
+
+/// What was sent, in a form that no page of another site could send.
+async fn sent(door: &Door, call: &HttpRequest, body: Payload) -> Result<Vec<u8>, Problem> {
+    if media_type(call) != "application/json" {
         let detail = "a change of the ring has the content type application/json";
         return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, detail));
     }
     let mut held = door.shared.in_flight.hold();
-    let body = body::read(call, body, "a change of the ring", WISH_BYTES, &mut held).await?;
-    let wished = Wished::read(what, &body)?;
+    body::read(call, body, "a change of the ring", WISH_BYTES, &mut held).await
+}
+
+/// Has the window do it, and waits for its answer.
+async fn order(door: &Door, order: Order) -> Result<Told, Problem> {
     let (tell, told) = oneshot::channel();
-    if !door.shared.window.ask(Asked { wished, tell }) {
+    if !door.shared.window.ask(Asked { order, tell }) {
         return Err(Problem::not_now(
             "too many changes are asked for: nothing of this one was done",
         ));
@@ -126,10 +144,5 @@ pub(super) async fn change(door: &Door, call: &HttpRequest, what: What, body: Pa
             format!("there was no answer within {seconds} s; the ring shows whether it has begun"),
         ));
     };
-    let told = told.map_err(|_| Problem::not_now("the door is closing: nothing was done"))??;
-    let status = match told {
-        Told::Accepted { .. } => StatusCode::ACCEPTED,
-        Told::Plan { .. } => StatusCode::OK,
-    };
-    Ok(HttpResponse::build(status).json(told))
+    told.map_err(|_| Problem::not_now("the door is closing: nothing was done"))?
 }

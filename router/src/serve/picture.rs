@@ -2,7 +2,7 @@
 //!
 //! Made of what was seen and of nothing else. Storages are named once, and arcs name them by their number.
 
-use crate::verdict::{self, Health};
+use crate::verdict::{self, Shown, Worst};
 use minor_protocol::{
     RingArc, StorageId,
     message::{Hello, Kept},
@@ -26,6 +26,7 @@ pub(super) struct Picture {
     now_ms: u64,
     copies: u8,
     degraded: bool,
+    worst: Worst,
     /// All of it in a sentence.
     sentence: String,
     /// Keys and bytes in the ring, each counted once, about.
@@ -41,18 +42,8 @@ pub(super) struct Picture {
 
 #[derive(Debug, Serialize)]
 struct Storage {
-    id: StorageId,
-    address: String,
-    zone: String,
-    state: String,
-    may_stop: bool,
-    /// What it holds, copies of others' arcs among it, about.
-    keys: Option<u64>,
-    bytes: Option<u64>,
-    /// Of its own arc: the part of the ring, and how many storages keep it.
-    share: f64,
-    copies: usize,
-    copies_wanted: u8,
+    #[serde(flatten)]
+    shown: Shown,
     /// How long it took to say how it is.
     us: Option<u64>,
 }
@@ -62,10 +53,8 @@ struct Arc {
     from: String,
     to: String,
     epoch: u64,
-    copies: u8,
     members: Vec<usize>,
     filling: Option<usize>,
-    sealed: bool,
     keys: Option<u64>,
     bytes: Option<u64>,
 }
@@ -118,6 +107,8 @@ pub(super) enum Progress {
     Running,
     Done,
     Failed,
+    /// Somebody wanted it so.
+    Stopped,
 }
 
 /// How this door did for a moment.
@@ -177,10 +168,10 @@ fn full(arc: &RingArc, seen: &BTreeMap<StorageId, Seen>) -> Option<Held> {
 }
 
 /// What is told beside the arcs and what storages say of themselves.
-pub(super) struct Beside<'a> {
+pub(super) struct Beside {
     pub(super) now_ms: u64,
-    /// How long each filling still takes, where that can be told.
-    pub(super) left_s: &'a dyn Fn(&Filling) -> Option<f64>,
+    /// What is being filled, and how long that still takes, where it can be told.
+    pub(super) fillings: Vec<(Filling, Option<f64>)>,
     pub(super) changes: Vec<Change>,
     pub(super) keeper: Vec<Deed>,
     pub(super) load: Load,
@@ -188,60 +179,40 @@ pub(super) struct Beside<'a> {
 
 impl Picture {
     /// Draws arcs that tile the ring, and who answered.
-    pub(super) fn of(
-        arcs: &[RingArc],
-        seen: &BTreeMap<StorageId, Seen>,
-        beside: Beside<'_>,
-    ) -> Self {
+    pub(super) fn of(arcs: &[RingArc], seen: &BTreeMap<StorageId, Seen>, beside: Beside) -> Self {
         let hellos: Vec<Hello> = seen.values().map(|seen| seen.hello.clone()).collect();
-        let state = verdict::judge(arcs, &hellos);
+        let state = verdict::judge(arcs, &hellos, 0.0);
         let numbers: BTreeMap<StorageId, usize> =
             state.storages.iter().enumerate().map(|(n, s)| (s.member.storage, n)).collect();
-        let storages = state.storages.iter().map(|storage| {
-            let (own, held) = (storage.own(arcs, &state.storages), storage.held());
-            Storage {
-                id: storage.member.storage,
-                address: storage.member.address.clone(),
-                zone: storage.member.zone.clone(),
-                state: storage.health.to_string(),
-                may_stop: storage.may_stop,
-                keys: held.map(|(keys, _)| keys),
-                bytes: held.map(|(_, bytes)| bytes),
-                share: own.share,
-                copies: own.copies,
-                copies_wanted: own.wanted,
-                us: seen
-                    .get(&storage.member.storage)
-                    .filter(|_| storage.health != Health::Silent)
-                    .map(|seen| seen.us),
-            }
+        let storages = state.storages.iter().map(|storage| Storage {
+            shown: storage.shown(arcs, &state.storages),
+            us: seen.get(&storage.member.storage).map(|seen| seen.us),
         });
         let held: Vec<Option<Held>> = arcs.iter().map(|arc| full(arc, seen)).collect();
         let drawn = arcs.iter().zip(&held).map(|(arc, held)| Arc {
             from: arc.span.from.to_string(),
             to: arc.span.to.to_string(),
             epoch: arc.epoch,
-            copies: arc.copies,
             members: arc.members.iter().map(|member| numbers[&member.storage]).collect(),
             filling: arc.filling.map(|filling| numbers[&filling]),
-            sealed: arc.sealed.is_some(),
             keys: held.map(|held| held.keys),
             bytes: held.map(|held| held.bytes),
         });
-        let moves = fillings(arcs, seen).into_iter().map(|filling| Move {
+        let moves = beside.fillings.into_iter().map(|(filling, left_s)| Move {
             arc: filling.arc,
             to: numbers[&filling.to],
             keys: filling.held.keys,
             keys_total: filling.of.keys,
             bytes: filling.held.bytes,
             bytes_total: filling.of.bytes,
-            left_s: (beside.left_s)(&filling),
+            left_s,
         });
         Self {
             ring: arcs[0].ring.to_string(),
             now_ms: beside.now_ms,
             copies: arcs.iter().map(|arc| arc.copies).max().unwrap_or(1),
-            degraded: state.is_degraded,
+            degraded: state.worst.is_degraded(),
+            worst: state.worst,
             sentence: state.sentence.clone(),
             keys: held.iter().flatten().map(|held| held.keys).sum(),
             bytes: held.iter().flatten().map(|held| held.bytes).sum(),
@@ -269,11 +240,8 @@ pub(super) fn event(name: &str, data: &impl Serialize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use minor_protocol::{Ballot, Member, Position, RingId, Span};
-
-    fn member(n: u128) -> Member {
-        Member { storage: StorageId(n), address: format!("h:{n}"), zone: String::new() }
-    }
+    use crate::verdict::tests::{hello, member};
+    use minor_protocol::{Position, RingId, Span};
 
     /// Two arcs of three members; in the first, the last of them is being filled.
     fn arcs() -> Vec<RingArc> {
@@ -290,33 +258,17 @@ mod tests {
     }
 
     fn seen(n: u128, held: &[(u64, u64)]) -> (StorageId, Seen) {
-        let kept = arcs().into_iter().zip(held).map(|(arc, (records, bytes))| Kept {
-            arc,
-            floor: Ballot::ZERO,
-            records: *records,
-            tombstones: 1,
-            bytes: *bytes,
-            damaged: false,
-        });
-        let hello = Hello {
-            ring: Some(RingId(1)),
-            member: member(n),
-            kept: kept.collect(),
-            left: vec![],
-            wiping: vec![],
-            predecessor: None,
-            successors: vec![],
-            full: false,
-        };
+        let held = arcs().into_iter().zip(held);
+        let hello = hello(n, held.map(|(arc, (records, bytes))| (arc, *records, *bytes)));
         (StorageId(n), Seen { hello, us: 5 })
     }
 
     #[test]
     fn what_is_filled_is_held_against_the_fullest_of_the_others() {
         let seen = [
-            seen(0, &[(11, 90), (6, 50)]),
-            seen(1, &[(9, 80), (6, 50)]),
-            seen(2, &[(4, 30), (6, 50)]),
+            seen(0, &[(10, 90), (5, 50)]),
+            seen(1, &[(8, 80), (5, 50)]),
+            seen(2, &[(3, 30), (5, 50)]),
         ];
         let seen = BTreeMap::from(seen);
         let of = Held { keys: 10, bytes: 90 };
@@ -326,19 +278,22 @@ mod tests {
 
     #[test]
     fn every_key_counts_once_and_whoever_is_silent_is_drawn_all_the_same() {
-        let seen = BTreeMap::from([seen(0, &[(11, 90), (6, 50)]), seen(1, &[(9, 80), (6, 50)])]);
+        let seen = BTreeMap::from([seen(0, &[(10, 90), (5, 50)]), seen(1, &[(8, 80), (5, 50)])]);
         let beside = Beside {
             now_ms: 1,
-            left_s: &|filling| Some(filling.of.bytes as f64),
+            fillings: fillings(&arcs(), &seen).into_iter().map(|one| (one, Some(90.0))).collect(),
             changes: vec![],
             keeper: vec![],
             load: Load::default(),
         };
         let picture = Picture::of(&arcs(), &seen, beside);
         assert_eq!((picture.keys, picture.bytes), (15, 140));
-        assert!(picture.degraded && picture.sentence.starts_with("h:2 does not answer"));
-        let silent = picture.storages.iter().find(|storage| storage.id == StorageId(2)).unwrap();
-        assert_eq!((&*silent.state, silent.keys, silent.us), ("silent", None, None));
+        assert!(picture.degraded && picture.worst == Worst::Silent);
+        assert!(picture.sentence.starts_with("h:2 does not answer"));
+        let silent =
+            picture.storages.iter().find(|storage| storage.shown.id == StorageId(2)).unwrap();
+        let Shown { state, keys, .. } = &silent.shown;
+        assert_eq!((&**state, *keys, silent.us), ("silent", None, None));
         assert_eq!(picture.moves[0].left_s, Some(90.0));
         let event = picture.event();
         assert!(event.starts_with("event: picture\ndata: {") && event.ends_with("}\n\n"));

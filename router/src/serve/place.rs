@@ -1,5 +1,6 @@
 //! What a request is about, read off its path; and the one table of all there is, which `/openapi.json` shows to programs.
 
+use super::window::wish::What;
 use actix_web::http::Method;
 use minor_manners::guard::About;
 use minor_protocol::limits::COPIES;
@@ -26,16 +27,10 @@ pub(super) enum Place<'a> {
     Style,
     /// `/v1/events`
     Events,
-    /// `/v1/ring/join`
-    Join,
-    /// `/v1/ring/remove`
-    Remove,
-    /// `/v1/ring/copies`
-    Copies,
-    /// `/v1/ring/balance`
-    Balance,
-    /// `/v1/ring/repair`
-    Repair,
+    /// `/v1/ring/join`, and the other changes of the ring beside it.
+    Change(What),
+    /// `/v1/ring/stop`
+    Stop,
     /// `/livez`
     Live,
     /// `/readyz`
@@ -83,36 +78,45 @@ const TABLE: &[Row] = &[
     ),
     (Place::Ring, "/v1/ring", "GET, HEAD", &[("get", "The arcs and who keeps them")]),
     (
-        Place::Join,
+        Place::Change(What::Join),
         "/v1/ring/join",
         "POST",
         &[("post", "A storage joins; with plan, only what that would move is told")],
     ),
     (
-        Place::Remove,
+        Place::Change(What::Remove),
         "/v1/ring/remove",
         "POST",
         &[("post", "A storage leaves; with plan, only what that would move is told")],
     ),
     (
-        Place::Copies,
+        Place::Change(What::Copies),
         "/v1/ring/copies",
         "POST",
         &[("post", "More or fewer copies are kept; with plan, only what that would move is told")],
     ),
     (
-        Place::Balance,
+        Place::Change(What::Balance),
         "/v1/ring/balance",
         "POST",
         &[("post", "Storages keep even shares; with plan, only what that would move is told")],
     ),
     (
-        Place::Repair,
+        Place::Change(What::Repair),
         "/v1/ring/repair",
         "POST",
         &[(
             "post",
             "What is half done is finished, copies are made alike, what is dead goes; with plan, only what would move is told",
+        )],
+    ),
+    (
+        Place::Stop,
+        "/v1/ring/stop",
+        "POST",
+        &[(
+            "post",
+            "The change that was begun at this door stops; the same again, or repair, goes on from there",
         )],
     ),
     (
@@ -168,21 +172,22 @@ impl<'a> Place<'a> {
     fn wish(self) -> Option<Value> {
         let address = || json!({"type": "string", "description": "HOST:PORT"});
         let (needed, more) = match self {
-            Self::Join => (Some(("address", address())), None),
-            Self::Remove => {
+            Self::Change(What::Join) => (Some(("address", address())), None),
+            Self::Change(What::Remove) => {
                 let dead = json!({"type": "boolean", "description": "It never comes back"});
                 (Some(("address", address())), Some(("dead", dead)))
             }
-            Self::Copies => {
+            Self::Change(What::Copies) => {
                 let copies = json!({"type": "integer", "minimum": 1, "maximum": COPIES});
                 (Some(("copies", copies)), None)
             }
-            Self::Balance | Self::Repair => (None, None),
+            Self::Change(What::Balance | What::Repair) | Self::Stop => (None, None),
             _ => return None,
         };
         let plan = json!({"type": "boolean", "description": "Only what would move is told"});
+        let plan = (self != Self::Stop).then_some(("plan", plan));
         let required: Vec<&str> = needed.iter().map(|(name, _)| *name).collect();
-        let fields = needed.into_iter().chain(more).chain([("plan", plan)]);
+        let fields = needed.into_iter().chain(more).chain(plan);
         let fields: serde_json::Map<String, Value> =
             fields.map(|(name, schema)| (name.into(), schema)).collect();
         Some(json!({

@@ -16,11 +16,11 @@ pub(super) mod wish;
 
 use super::{
     metrics::Metrics,
-    picture::{Beside, Change, Filling, Load, Picture, Seen, event, fillings},
+    picture::{Beside, Filling, Load, Picture, Seen, event, fillings},
 };
 use crate::{keeper, router::Router, transport::http::HttpTransport};
 use actix_web::web::Bytes;
-use change::Asked;
+use change::{Asked, Changes};
 use deeds::Deeds;
 use load::Past;
 use minor_protocol::{RingArc, Span, StorageId};
@@ -35,7 +35,7 @@ use std::{
     time::Duration,
 };
 use tokio::{
-    sync::{Notify, Semaphore, mpsc, watch},
+    sync::{Notify, mpsc, watch},
     time::{Instant, MissedTickBehavior, interval, sleep, timeout},
 };
 
@@ -142,15 +142,13 @@ impl Watcher {
     pub(super) async fn watch(mut self, metrics: &Metrics) {
         let mut beat = interval(EVERY);
         beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let changes: Rc<RefCell<Vec<Change>>> = Rc::default();
-        let turns = Arc::new(Semaphore::new(change::AT_ONCE));
+        let changes = Rc::<Changes>::default();
         let mut load = Load::default();
         loop {
             tokio::select! {
                 asked = self.asked.recv() => {
                     if let Some(asked) = asked {
-                        let router = self.look.router.clone();
-                        change::begin(router, Rc::clone(&changes), &turns, asked);
+                        changes.hear(self.look.router.clone(), asked);
                     }
                     continue;
                 }
@@ -225,7 +223,7 @@ impl Look {
     /// Asks everybody, and draws what is known a moment later; none as long as the ring was never seen whole.
     async fn picture(
         &mut self,
-        changes: &RefCell<Vec<Change>>,
+        changes: &Changes,
         deeds: &Mutex<Deeds>,
         load: Load,
     ) -> Option<Picture> {
@@ -266,10 +264,11 @@ impl Look {
         };
         let fillings = fillings(&self.arcs, &seen);
         self.follow(&fillings, now);
-        let left_s = |filling: &Filling| self.left_s(filling);
-        let (now_ms, changes) = (self.router.now_ms(), changes.borrow().clone());
+        let left = |filling: Filling| (filling, self.left_s(&filling));
+        let fillings = fillings.into_iter().map(left).collect();
+        let (now_ms, changes) = (self.router.now_ms(), changes.told());
         let keeper = deeds.lock().unwrap_or_else(|broken| broken.into_inner()).told();
-        let beside = Beside { now_ms, left_s: &left_s, changes, keeper, load };
+        let beside = Beside { now_ms, fillings, changes, keeper, load };
         Some(Picture::of(&self.arcs, &seen, beside))
     }
 

@@ -213,7 +213,10 @@ const CHANGES = {
   repair: () => ['Repairing', 'Repaired', 'Not repaired'],
 };
 const copiesOf = (n) => (n === 1 ? 'one copy' : `${number(n)} copies`);
-const called = (change) => CHANGES[change.what](change)[{ running: 0, done: 1, failed: 2 }[change.state]];
+function called(change) {
+  const [going, done, failed] = CHANGES[change.what](change);
+  return { running: going, done, failed, stopped: `Stopped ${going[0].toLowerCase()}${going.slice(1)}` }[change.state];
+}
 
 /** Tells those who listen, and do not look, how a change has ended. */
 let over = null;
@@ -227,19 +230,22 @@ function tellTheEnd() {
 
 // ---- the sentence ---------------------------------------------------------------------------------------------------------
 
+/** What is told as a loss; the rest is work under way, or to be done. */
+const LOSSES = ['unserved', 'silent', 'replaced', 'damaged', 'full'];
+
 function showSentence() {
   const running = picture.changes.find((change) => change.state === 'running');
   let [, lead, , rest] = /^(.*?)(; |: |, and )(.*)$/.exec(picture.sentence) || [null, picture.sentence, '', ''];
-  if (lead.startsWith('A change of the ring') && running) {
+  if (picture.worst === 'half_done' && running) {
     lead = called(running);
     rest = rest.replace(/: let it go on.*$/, '.');
-  } else if (lead.startsWith('A change of the ring') && picture.moves.length > 0) {
+  } else if (picture.worst === 'half_done' && picture.moves.length > 0) {
     const to = [...new Set(picture.moves.map((move) => picture.storages[move.to].address))];
     lead = `Data is on its way to ${to.length > 2 ? count(to.length, 'storage') : to.join(' and ')}`;
   }
   say($('lead'), lead.replace(/\.$/, ''));
   spoken($('advice'), rest ? rest[0].toUpperCase() + rest.slice(1) : '');
-  const mood = !picture.degraded ? 'well' : /neither be read|does not answer|do not answer|Another storage lives|damaged|full/.test(picture.sentence) ? 'bad' : 'busy';
+  const mood = !picture.degraded ? 'well' : LOSSES.includes(picture.worst) ? 'bad' : 'busy';
   $('sentence').className = `state ${mood}`;
   document.title = `${lead.replace(/\.$/, '')} · sdht`;
   say($('name'), `ring ${picture.ring.slice(0, 8)} · ${count(picture.storages.length, 'storage')}`);
@@ -469,9 +475,34 @@ function showMoves() {
       bar(move.bytes_total ? move.bytes / move.bytes_total : 0),
       el('p', { class: 'note' }, `${number(move.keys)} of ${count(move.keys_total, 'key')}, ${bytes(move.bytes)} of ${bytes(move.bytes_total)} `, el('code', {}, `${arc.from.slice(0, 4)}…${arc.to.slice(0, 4)}`))));
   }
+  showStop(recent.find((change) => change.state === 'running'));
   $('moves').hidden = rows.length === 0;
   say($('moving'), picture.moves.length > 0 || recent.some((change) => change.state === 'running') ? 'On the move' : 'Lately');
   $('moves').querySelector('ol').replaceChildren(...rows.slice(0, 8), ...(rows.length > 8 ? [el('li', { class: 'note' }, `and ${rows.length - 8} more`)] : []));
+}
+
+/** The button that stops what is under way. It stands beside the list, which is drawn anew while somebody presses it. */
+function showStop(running) {
+  const button = $('stop');
+  if (!running && document.activeElement === button) $('moves').focus({ preventScroll: true });
+  button.hidden = !running;
+  if (!running) { say($('stop-said'), ''); return; }
+  button.setAttribute('aria-label', `Stop ${called(running).replace(/^./, (letter) => letter.toLowerCase())}`);
+}
+
+let stopping = false;
+async function stop() {
+  // Not disabled meanwhile: whoever pressed it would lose the place.
+  if (stopping) return;
+  stopping = true;
+  say($('stop-said'), '');
+  try {
+    await granted(await ask('/v1/ring/stop', { method: 'POST', headers: { 'content-type': 'application/json', ...JSON_TOO }, body: '{}' }));
+    // It goes with the next picture, which shows what has stopped.
+  } catch (why) {
+    say($('stop-said'), why instanceof Refused ? why.message : 'The door did not answer: the list shows whether it goes on.');
+  }
+  stopping = false;
 }
 
 /** What the keeper of this door did lately, the last of it first. */
@@ -838,6 +869,7 @@ $('repair').onclick = () => plan('/v1/ring/repair', {}, {
   title: 'Repair', yes: 'Repair', nothing: 'Nothing is half done.',
   note: 'All copies are compared and made alike, the newest wins; then deleted keys and what broken uploads left behind are swept. Everything is served meanwhile.',
 });
+$('stop').onclick = stop;
 $('more').onclick = () => list(listing.prefix, listing.last);
 $('unchoose').onclick = () => { const id = chosen; choose(chosen); rows.get(id)?.button.focus(); };
 $('remove').onclick = () => {

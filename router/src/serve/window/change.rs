@@ -1,32 +1,51 @@
 //! A change of the ring that was asked for at the door: planned, or begun and told of in every picture until long after its end.
 //!
-//! One at a time: two at once would only be in each other's way. What has begun goes on when nobody watches. When the program
-//! ends it stops, everything is served as before, and the same again goes on from there.
+//! One at a time: two at once would only be in each other's way. What has begun goes on when nobody watches. It stops when that
+//! is asked for, or when the program ends: between two messages, everything is served as before, and the same again goes on
+//! from there.
 
 use super::wish::{Wish, Wished};
 use crate::{
-    moves::{Far, Loss, NotMoved, Preview, Wanted},
+    moves::{Far, Loss, NotMoved, Shown, Wanted},
     router::Router,
     serve::picture::{Change, Progress},
     transport::{Silence, http::HttpTransport},
     walk::Walked,
 };
 use actix_web::http::StatusCode;
+use futures_util::future::{Either, select};
 use minor_manners::Problem;
 use minor_protocol::{StorageId, message::PlainRecords};
 use serde::Serialize;
-use std::{cell::RefCell, rc::Rc, sync::Arc};
+use std::{
+    cell::{Cell, RefCell},
+    pin::pin,
+    rc::Rc,
+    sync::Arc,
+};
 use tokio::sync::{Semaphore, oneshot};
 
 /// Plans and changes that are worked on at a time.
-pub(super) const AT_ONCE: usize = 8;
+const AT_ONCE: usize = 8;
 /// Changes that are told of after their end.
 const REMEMBERED: usize = 4;
 
-/// Something to be planned or done, and who waits for the answer.
+/// What stopping leaves behind, and what to do next.
+const STOPPED: &str = "What was done so far holds, and everything is served as before. The same change again goes on from here; \
+                       repair, or a keeper, finishes what is half done.";
+
+/// Something to be planned, done or stopped, and who waits for the answer.
 pub(in crate::serve) struct Asked {
-    pub(in crate::serve) wished: Wished,
+    pub(in crate::serve) order: Order,
     pub(in crate::serve) tell: oneshot::Sender<Result<Told, Problem>>,
+}
+
+/// What is asked for.
+pub(in crate::serve) enum Order {
+    /// That a change begins, or is only planned.
+    Begin(Wished),
+    /// That the one that is under way stops.
+    Stop,
 }
 
 /// What is answered.
@@ -39,107 +58,141 @@ pub(in crate::serve) enum Told {
         #[serde(skip_serializing_if = "Option::is_none")]
         address: Option<String>,
     },
+    /// It has stopped.
+    Stopped { stopped: &'static str, detail: &'static str },
     /// It would do this.
-    Plan { moves: Vec<Moved>, keys: u64, bytes: u64, bytes_total: u64, steps: usize },
-}
-
-#[derive(Debug, Serialize)]
-pub(in crate::serve) struct Moved {
-    to: String,
-    from_place: String,
-    to_place: String,
-    keys: u64,
-    bytes: u64,
-}
-
-impl From<Preview> for Told {
-    fn from(preview: Preview) -> Self {
-        let moved = preview.moves.iter().map(|moved| Moved {
-            to: moved.to.address.clone(),
-            from_place: moved.span.from.to_string(),
-            to_place: moved.span.to.to_string(),
-            keys: moved.keys,
-            bytes: moved.bytes,
-        });
-        Self::Plan {
-            moves: moved.collect(),
-            keys: preview.keys(),
-            bytes: preview.bytes(),
-            bytes_total: preview.bytes_total,
-            steps: preview.decrees,
-        }
-    }
+    Plan(Shown),
 }
 
 /// What is to be done, after a first look.
 enum Work {
-    Join(String),
-    Leave(StorageId),
-    Evict(String),
-    Copies(u8),
-    Balance,
-    Repair,
+    Change(Wanted),
+    /// This one, at this address, never comes back.
+    Evict(String, StorageId),
 }
 
-/// Begins what was asked. It goes on by itself.
-pub(super) fn begin(
-    router: Router<HttpTransport>,
-    changes: Rc<RefCell<Vec<Change>>>,
-    turns: &Arc<Semaphore>,
-    Asked { wished: Wished { wish, plan }, tell }: Asked,
-) {
-    let Ok(turn) = Arc::clone(turns).try_acquire_owned() else {
-        let why = "too many changes of the ring are being planned: try again in a moment";
-        return drop(tell.send(Err(Problem::not_now(why))));
-    };
-    actix_rt::spawn(async move {
-        let _turn = turn;
-        let work = match look(&router, &wish).await {
+/// The changes of this door: the one that is under way, and those that were lately.
+pub(super) struct Changes {
+    told: RefCell<Vec<Change>>,
+    /// Stops the one that is under way.
+    stop: Cell<Option<oneshot::Sender<()>>>,
+    turns: Arc<Semaphore>,
+}
+
+impl Default for Changes {
+    fn default() -> Self {
+        let turns = Arc::new(Semaphore::new(AT_ONCE));
+        Self { told: RefCell::default(), stop: Cell::default(), turns }
+    }
+}
+
+impl Changes {
+    /// All of them as they are told, the oldest first.
+    pub(super) fn told(&self) -> Vec<Change> {
+        self.told.borrow().clone()
+    }
+
+    /// Does what was asked for. What has begun goes on by itself.
+    pub(super) fn hear(
+        self: &Rc<Self>,
+        router: Router<HttpTransport>,
+        Asked { order, tell }: Asked,
+    ) {
+        let wished = match order {
+            Order::Begin(wished) => wished,
+            Order::Stop => return drop(tell.send(self.stop())),
+        };
+        let Ok(turn) = Arc::clone(&self.turns).try_acquire_owned() else {
+            let why = "too many changes of the ring are being planned: try again in a moment";
+            return drop(tell.send(Err(Problem::not_now(why))));
+        };
+        let changes = Rc::clone(self);
+        actix_rt::spawn(async move {
+            let _turn = turn;
+            changes.begin(&router, wished, tell).await;
+        });
+    }
+
+    async fn begin(
+        &self,
+        router: &Router<HttpTransport>,
+        Wished { wish, plan }: Wished,
+        tell: oneshot::Sender<Result<Told, Problem>>,
+    ) {
+        let work = match look(router, &wish).await {
             Ok(work) => work,
             Err(problem) => return drop(tell.send(Err(problem))),
         };
         if plan {
-            return drop(tell.send(weigh(&router, work).await.map_err(Problem::from)));
+            return drop(tell.send(weigh(router, work).await.map_err(Problem::from)));
         }
-        let number = match note(&mut changes.borrow_mut(), &wish, router.now_ms()) {
-            Ok(number) => number,
+        let (stop, stopped) = oneshot::channel();
+        let begun_ms = match note(&mut self.told.borrow_mut(), &wish, router.now_ms()) {
+            Ok(begun_ms) => begun_ms,
             Err(problem) => return drop(tell.send(Err(problem))),
         };
+        self.stop.set(Some(stop));
         let address = wish.address().map(str::to_owned);
         let _ = tell.send(Ok(Told::Accepted { accepted: wish.what().word(), address }));
-        carry_out(&router, work, &changes, number).await;
-    });
+        let alter = |alter: &mut dyn FnMut(&mut Change)| {
+            let mut changes = self.told.borrow_mut();
+            changes.iter_mut().filter(|change| change.begun_ms == begun_ms).for_each(alter);
+        };
+        let work = pin!(carry_out(router, work, &alter));
+        // Who is to stop says nothing more: it is told already.
+        let Either::Right((ended, _)) = select(stopped, work).await else { return };
+        self.stop.take();
+        alter(&mut |change| match &ended {
+            Ok(()) => {
+                (change.state, change.share, change.why) = (Progress::Done, 1.0, String::new());
+            }
+            Err(why) => (change.state, change.why) = (Progress::Failed, why.to_string()),
+        });
+    }
+
+    /// Stops what is under way, as a router that dies would: whoever comes next sees from the arcs what is half done.
+    fn stop(&self) -> Result<Told, Problem> {
+        let mut changes = self.told.borrow_mut();
+        let under_way = changes.iter_mut().find(|change| change.state == Progress::Running);
+        let (Some(change), Some(stop)) = (under_way, self.stop.take()) else {
+            return Err(conflict("no change that was begun at this door is under way".into()));
+        };
+        // Whoever looks from now on sees it stopped; and its work ends before another message is sent.
+        let _ = stop.send(());
+        (change.state, change.why) = (Progress::Stopped, STOPPED.into());
+        Ok(Told::Stopped { stopped: change.what, detail: STOPPED })
+    }
 }
 
 /// What would move.
 async fn weigh(router: &Router<HttpTransport>, work: Work) -> Result<Told, NotMoved> {
     let wanted = match work {
-        Work::Join(address) => Wanted::Join(address, None),
-        Work::Leave(storage) => Wanted::Leave(storage),
+        Work::Change(wanted) => wanted,
         // Who is called dead leaves like any other, as far as what moves is concerned.
-        Work::Evict(address) => Wanted::Leave(router.storage_at(&address).await?),
-        Work::Copies(copies) => Wanted::Copies(copies),
-        Work::Balance => Wanted::Balance,
-        Work::Repair => Wanted::Repair,
+        Work::Evict(_, storage) => Wanted::Leave(storage),
     };
-    Ok(router.preview(&wanted).await?.into())
+    Ok(Told::Plan(router.preview(&wanted).await?.shown()))
 }
 
 /// Whether it can be done at all, seen at once and not when nobody looks any more.
 async fn look(router: &Router<HttpTransport>, wish: &Wish) -> Result<Work, Problem> {
-    if let Wish::Join { address } = wish {
-        let heard = router.hello(address).await;
-        heard.map_err(|silence| silent(address, &silence))?;
-        return Ok(Work::Join(address.clone()));
-    }
-    let walked = router.survey().await.map_err(|why| Problem::not_now(why.to_string()))?;
-    match wish {
-        Wish::Join { address } => Ok(Work::Join(address.clone())),
-        Wish::Remove { address, dead } => parting(&walked, address, *dead),
-        Wish::Copies(copies) => Ok(Work::Copies(*copies)),
-        Wish::Balance => Ok(Work::Balance),
-        Wish::Repair => Ok(Work::Repair),
-    }
+    let wanted = match wish {
+        Wish::Join { address } => {
+            let heard = router.hello(address).await;
+            heard.map_err(|silence| silent(address, &silence))?;
+            return Ok(Work::Change(Wanted::Join(address.clone(), None)));
+        }
+        Wish::Remove { address, dead } => return parting(&survey(router).await?, address, *dead),
+        Wish::Copies(copies) => Wanted::Copies(*copies),
+        Wish::Balance => Wanted::Balance,
+        Wish::Repair => Wanted::Repair,
+    };
+    survey(router).await?;
+    Ok(Work::Change(wanted))
+}
+
+async fn survey(router: &Router<HttpTransport>) -> Result<Walked, Problem> {
+    router.survey().await.map_err(|why| Problem::not_now(why.to_string()))
 }
 
 /// How a storage can go: handing over, or as one that never comes back.
@@ -163,8 +216,8 @@ fn parting(walked: &Walked, address: &str, is_dead: bool) -> Result<Work, Proble
         (false, false) => Err(conflict(format!(
             "{address} does not answer: start it again, or say that it never comes back"
         ))),
-        (true, false) => Ok(Work::Leave(member.storage)),
-        (false, true) => Ok(Work::Evict(address.to_owned())),
+        (true, false) => Ok(Work::Change(Wanted::Leave(member.storage))),
+        (false, true) => Ok(Work::Evict(address.to_owned(), member.storage)),
     }
 }
 
@@ -172,7 +225,8 @@ fn parting(walked: &Walked, address: &str, is_dead: bool) -> Result<Work, Proble
 fn note(changes: &mut Vec<Change>, wish: &Wish, begun_ms: u64) -> Result<u64, Problem> {
     if let Some(other) = changes.iter().find(|change| change.state == Progress::Running) {
         let other = format!("{} {}", other.what, other.address);
-        return Err(conflict(format!("{} is under way: wait for its end", other.trim_end())));
+        let why = format!("{} is under way: wait for its end, or stop it", other.trim_end());
+        return Err(conflict(why));
     }
     if changes.len() >= REMEMBERED {
         changes.remove(0);
@@ -197,17 +251,12 @@ fn note(changes: &mut Vec<Change>, wish: &Wish, begun_ms: u64) -> Result<u64, Pr
 async fn carry_out(
     router: &Router<HttpTransport>,
     work: Work,
-    changes: &RefCell<Vec<Change>>,
-    begun_ms: u64,
-) {
-    let with = |alter: &mut dyn FnMut(&mut Change)| {
-        let mut changes = changes.borrow_mut();
-        changes.iter_mut().filter(|change| change.begun_ms == begun_ms).for_each(alter);
-    };
+    alter: &impl Fn(&mut dyn FnMut(&mut Change)),
+) -> Result<(), NotMoved> {
     let mut far = Far::default();
     let mut tell = |progress| {
         far.hear(&progress);
-        with(&mut |change| {
+        alter(&mut |change| {
             change.share = far.share();
             (change.keys, change.bytes) = far.copied();
             change.swept = far.gone().swept.keys + far.gone().swept.pieces;
@@ -217,21 +266,22 @@ async fn carry_out(
             };
         });
     };
-    let ended = match work {
-        Work::Join(address) => router.join(&address, None, PlainRecords::Refuse, &mut tell).await,
-        Work::Leave(storage) => router.leave(storage, &mut tell).await,
-        Work::Evict(address) => router.evict(&[address], Loss::Refused, &mut tell).await,
-        Work::Copies(copies) => router.set_copies(copies, &mut tell).await,
-        Work::Balance => router.balance(&mut tell).await,
-        Work::Repair => match router.repair(&mut tell).await {
+    let wanted = match work {
+        Work::Change(wanted) => wanted,
+        Work::Evict(address, _) => return router.evict(&[address], Loss::Refused, &mut tell).await,
+    };
+    match wanted {
+        Wanted::Join(address, place) => {
+            router.join(&address, place, PlainRecords::Refuse, &mut tell).await
+        }
+        Wanted::Leave(storage) => router.leave(storage, &mut tell).await,
+        Wanted::Copies(copies) => router.set_copies(copies, &mut tell).await,
+        Wanted::Balance => router.balance(&mut tell).await,
+        Wanted::Repair => match router.repair(&mut tell).await {
             Ok(()) => router.sweep_all(&mut tell).await,
             failed => failed,
         },
-    };
-    with(&mut |change| match &ended {
-        Ok(()) => (change.state, change.share, change.why) = (Progress::Done, 1.0, String::new()),
-        Err(why) => (change.state, change.why) = (Progress::Failed, why.to_string()),
-    });
+    }
 }
 
 fn conflict(detail: String) -> Problem {

@@ -74,6 +74,10 @@ struct Plain {
     plan: bool,
 }
 
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Nothing {}
+
 impl What {
     /// What it is called.
     pub(in crate::serve) fn word(self) -> &'static str {
@@ -140,6 +144,11 @@ impl Wished {
             What::Repair => Self { wish: Wish::Repair, plan: read::<Plain>(body)?.plan },
         })
     }
+}
+
+/// Where a place says all: an object with nothing in it.
+pub(in crate::serve) fn nothing_more(body: &[u8]) -> Result<(), Problem> {
+    read::<Nothing>(body).map(|Nothing {}| ())
 }
 
 fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
