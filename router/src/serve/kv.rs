@@ -131,9 +131,15 @@ pub(super) async fn put(door: &Door, call: &HttpRequest, name: &str, body: Paylo
     if call.headers().contains_key(header::CONTENT_RANGE) {
         return Err(Problem::malformed("a value is put as a whole: Content-Range is not taken"));
     }
-    let _turn = door.turn()?;
-    let mut held = door.shared.in_flight.hold();
     let mut pieces = body::Pieces::of(body);
+    let _turn = match door.turn() {
+        Ok(turn) => turn,
+        Err(too_many) => {
+            pass_over(pieces).await;
+            return Err(too_many);
+        }
+    };
+    let mut held = door.shared.in_flight.hold();
     let mut begin = vec![];
     let mut is_long = false;
     while !is_long && let Some(piece) = pieces.next().await? {
@@ -152,6 +158,16 @@ pub(super) async fn put(door: &Door, call: &HttpRequest, name: &str, body: Paylo
         set(door, &key, begin, &options).await?
     };
     Ok(tagged(status_of(&done, expect), done.stamp))
+}
+
+/// Reads what nobody wants, if it is short: a connection on which something is left unread is closed.
+async fn pass_over(mut pieces: body::Pieces) {
+    let mut bytes = 0;
+    while bytes <= limits::VALUE_BYTES
+        && let Ok(Some(piece)) = pieces.next().await
+    {
+        bytes += piece.len();
+    }
 }
 
 /// Whether a value is new, as a status tells it.

@@ -6,7 +6,7 @@
 
 use super::wish::{Wish, Wished};
 use crate::{
-    moves::{Far, Loss, NotMoved, Shown, Wanted},
+    moves::{Far, Leaver, Loss, NotMoved, Presence, Shown, Wanted},
     router::Router,
     serve::picture::{Change, Progress},
     transport::{Silence, http::HttpTransport},
@@ -197,27 +197,29 @@ async fn survey(router: &Router<HttpTransport>) -> Result<Walked, Problem> {
 
 /// How a storage can go: handing over, or as one that never comes back.
 fn parting(walked: &Walked, address: &str, is_dead: bool) -> Result<Work, Problem> {
-    let members = || walked.arcs.iter().flat_map(|arc| &arc.members);
-    let Some(member) = members().find(|member| member.address == address) else {
+    let Some(Leaver { storage, presence, is_last }) = Leaver::at(address, walked) else {
         let detail = format!("no storage of the ring has the address {}", address.escape_debug());
         return Err(Problem::new(StatusCode::NOT_FOUND, detail));
     };
-    if members().all(|other| other.storage == member.storage) {
+    if is_last {
         return Err(conflict(format!(
             "{address} is the last storage of the ring, and nobody else would keep its data: join another one first"
         )));
     }
-    let hellos = walked.hops.iter().filter_map(|hop| hop.hello.as_ref());
-    let answers = hellos.into_iter().any(|hello| hello.member.storage == member.storage);
-    match (answers, is_dead) {
-        (true, true) => Err(conflict(format!(
+    match (presence, is_dead) {
+        (Presence::Answers, true) => Err(conflict(format!(
             "{address} answers: it is not dead, and can be removed like any other"
         ))),
-        (false, false) => Err(conflict(format!(
+        (Presence::Silent, false) => Err(conflict(format!(
             "{address} does not answer: start it again, or say that it never comes back"
         ))),
-        (true, false) => Ok(Work::Change(Wanted::Leave(member.storage))),
-        (false, true) => Ok(Work::Evict(address.to_owned(), member.storage)),
+        (Presence::Replaced, false) => Err(conflict(format!(
+            "another storage answers at {address}: the one of this ring was wiped or replaced; say that it never comes back"
+        ))),
+        (Presence::Answers, false) => Ok(Work::Change(Wanted::Leave(storage))),
+        (Presence::Silent | Presence::Replaced, true) => {
+            Ok(Work::Evict(address.to_owned(), storage))
+        }
     }
 }
 
