@@ -12,6 +12,7 @@
 
 mod compared;
 mod etcd;
+mod joined;
 mod peers;
 #[path = "../figures/process.rs"]
 mod process;
@@ -28,7 +29,6 @@ use std::{
     cell::Cell,
     env,
     error::Error,
-    path::Path,
     rc::Rc,
     time::{Duration, Instant},
 };
@@ -77,11 +77,16 @@ async fn timed<F: Future<Output = Result<(), Failed>>>(
     };
     let ended: Vec<Result<Duration, Failed>> =
         stream::iter(0..times).map(each).buffer_unordered(at_once).collect().await;
-    let rate = times as f64 / begun.elapsed().as_secs_f64();
-    let mut took = ended.into_iter().collect::<Result<Vec<Duration>, Failed>>()?;
+    let whole = begun.elapsed();
+    let took = ended.into_iter().collect::<Result<Vec<Duration>, Failed>>()?;
+    Ok(figure(name, whole, took))
+}
+
+/// What these operations, which took so long each, come to.
+fn figure(name: String, whole: Duration, mut took: Vec<Duration>) -> Figure {
     took.sort();
     let at = |part: usize| took.get(took.len() * part / 100).map_or(0, Duration::as_micros);
-    Ok(Figure { name, rate, p50_us: at(50), p99_us: at(99) })
+    Figure { name, rate: took.len() as f64 / whole.as_secs_f64(), p50_us: at(50), p99_us: at(99) }
 }
 
 /// So many operations 64 at a time, and one at a time.
@@ -146,25 +151,6 @@ async fn many(
         figures.push(figure);
     }
     Ok(())
-}
-
-/// A ring of one storage is filled and a second one joins: half of the records move.
-async fn join(dir: &Path, records: usize) -> Result<Figure, Failed> {
-    let storages =
-        [Process::storage(&dir.join("j0"), &[])?, Process::storage(&dir.join("j1"), &[])?];
-    let ring = ring_of(&storages[..1], 1).await?;
-    for n in 0..records / 1_000 {
-        let pairs = (n * 1_000..(n + 1) * 1_000).map(|n| (key(n), "v".repeat(97)));
-        for ended in ring.set_many(pairs).await {
-            ended?;
-        }
-    }
-    let begun = Instant::now();
-    ring.join(&storages[1].address).await?;
-    let took = begun.elapsed();
-    let rate = (records / 2) as f64 / took.as_secs_f64();
-    let name = format!("join: records moved, of {records}");
-    Ok(Figure { name, rate, p50_us: took.as_micros(), p99_us: took.as_micros() })
 }
 
 /// Counts what is asked.
@@ -250,7 +236,9 @@ fn main() -> Result<(), Failed> {
             many(&ring, copies, times[0] / 40, &mut figures).await
         })?;
     }
-    figures.push(pollster::block_on(join(dir.path(), records))?);
+    for callers in [0, 8] {
+        figures.extend(pollster::block_on(joined::figures(dir.path(), records, callers))?);
+    }
     let mut walks = vec![];
     for count in [3, 30] {
         let storages = start_some(&format!("h{count}-"), count)?;
