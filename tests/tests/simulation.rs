@@ -167,7 +167,7 @@ fn a_storm_is_survived_with_keepers_too() {
 #[test]
 fn the_dead_take_nothing_with_them_that_a_majority_kept() {
     let (first, count) = match number("LOST_SEED", u64::MAX) {
-        u64::MAX => (number("FIRST", 0), number("LOST", 500)),
+        u64::MAX => (number("FIRST", 0), number("LOST", 200)),
         one => (one, 1),
     };
     let report = all_of(first, first + count, |seed| {
