@@ -37,13 +37,16 @@ use crate::{
     plan::{Goal, NoGoal, Step, even::Load},
     router::Router,
     transport::{Silence, Transport},
-    walk::NoRing,
+    walk::{NoRing, Walked},
 };
 use futures_util::future::join_all;
 use minor_protocol::{
     Decree, Key, Position, Refusal, Request, RingArc, RingId, StorageId, message::PlainRecords,
 };
-use std::cell::{Cell, RefCell};
+use std::{
+    cell::{Cell, RefCell},
+    collections::BTreeSet,
+};
 use tokio::time::{Duration, Instant};
 
 /// Why a change of the ring did not come to its end. Whatever was agreed on the way holds; said again, it goes on from there.
@@ -88,6 +91,12 @@ pub enum NotMoved {
         .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
     )]
     NoMajority(Vec<Mute>),
+    /// These are silent, and what others keep beside them would be taken away. Nothing was changed.
+    #[error(
+        "{} {} silent: with fewer copies, part of what is served now might stop; nothing was changed",
+        .0.join(" and "), if .0.len() == 1 { "is" } else { "are" }
+    )]
+    Beside(Vec<String>),
     /// Who was called dead answers. Nothing was changed.
     #[error("the storage at {address} answers: it is not dead, and can leave like any other")]
     Alive {
@@ -178,7 +187,7 @@ impl<T: Transport> Router<T> {
         let tell: &mut dyn FnMut(Progress) = &mut |progress| watched.tell(progress);
         let silent = |silence| NotMoved::Silent { address: address.to_owned(), silence };
         let (hello, _) = self.hello(address).await.map_err(silent)?;
-        let arcs = self.heed_majorities(tell).await?;
+        let arcs = self.heed_majorities(tell).await?.arcs;
         let mut members = arcs.iter().flat_map(|arc| &arc.members);
         if members.any(|m| m.address == address && m.storage != hello.member.storage) {
             return Err(NotMoved::Replaced { address: address.to_owned() });
@@ -225,7 +234,8 @@ impl<T: Transport> Router<T> {
         self.reach(|arcs| Goal::of(arcs).without(storage), tell).await
     }
 
-    /// Changes the number of copies.
+    /// Changes the number of copies. What three keep goes on without one of them; what two keep, one of them silent, stands
+    /// still: so nobody takes copies away beside somebody who is silent.
     pub async fn set_copies(
         &self,
         copies: u8,
@@ -233,7 +243,13 @@ impl<T: Transport> Router<T> {
     ) -> Result<(), NotMoved> {
         let mut watched = self.watched(Cause::Copies, tell);
         let tell: &mut dyn FnMut(Progress) = &mut |progress| watched.tell(progress);
-        self.heed_majorities(tell).await?;
+        let Walked { hops, arcs } = self.heed_majorities(tell).await?;
+        let members = arcs.iter().flat_map(|arc| &arc.members);
+        let silent = members.filter(|member| !hops.iter().any(|hop| hop.is(member.storage)));
+        let silent: BTreeSet<&String> = silent.map(|member| &member.address).collect();
+        if !silent.is_empty() && arcs.iter().any(|arc| arc.copies > copies) {
+            return Err(NotMoved::Beside(silent.into_iter().cloned().collect()));
+        }
         self.reach(|arcs| Goal::of(arcs).with_copies(copies), tell).await
     }
 

@@ -109,8 +109,13 @@ impl Home {
 }
 
 /// Types Ctrl-C, and waits for the end.
-pub fn interrupt(mut child: Child) -> Told {
-    kill_process(Pid::from_child(&child), Signal::INT).expect("our own child can be signalled");
+pub fn interrupt(child: Child) -> Told {
+    stop(child, Signal::INT)
+}
+
+/// Sends a signal, and waits for the end.
+pub fn stop(mut child: Child, signal: Signal) -> Told {
+    kill_process(Pid::from_child(&child), signal).expect("our own child can be signalled");
     wait_until("an interrupted command has ended", process::LIMIT, || {
         child.try_wait().expect("a child can be waited for").is_some()
     });

@@ -1,15 +1,15 @@
 //! `-o FILE`: what is there stays until all has come, nothing half done is left behind, and what is no plain file is written to
 //! as it stands.
 
-use rustix::fs::Mode;
+use rustix::{fs::Mode, process::Signal};
 use sdht_tests::{
-    command::{Home, Told, interrupt},
+    command::{Home, Told, interrupt, stop},
     process::LIMIT,
     rings::{Storage, ring_of},
 };
 use std::{
     fs,
-    os::unix::fs::symlink,
+    os::unix::fs::{MetadataExt, PermissionsExt, symlink},
     path::PathBuf,
     process::Child,
     thread,
@@ -71,15 +71,40 @@ fn a_get_that_breaks_off_leaves_the_old_file_and_nothing_else() {
     assert_eq!(files(&home), ["file"]);
     storages[0].1.resume();
 
-    let told = interrupt(half_got(&home, &storages));
-    assert_eq!(told.code, 130, "{told}");
-    assert_eq!(fs::read_to_string(home.path().join("file")).unwrap(), "old");
-    assert_eq!(files(&home), ["file"]);
-    storages[0].1.resume();
+    // As Ctrl-C does, and `timeout`.
+    for signal in [Signal::INT, Signal::TERM] {
+        let told = stop(half_got(&home, &storages), signal);
+        assert_eq!(told.code, 130, "{told}");
+        assert_eq!(fs::read_to_string(home.path().join("file")).unwrap(), "old");
+        assert_eq!(files(&home), ["file"]);
+        storages[0].1.resume();
+    }
 
     home.ends(0, &["get", "long", "-o", "file"]);
     assert!(fs::read(home.path().join("file")).unwrap() == vec![7; LONG]);
     assert_eq!(files(&home), ["file"]);
+}
+
+#[test]
+fn who_could_not_read_the_old_file_cannot_read_the_new_one() {
+    let (home, _storages) = ring_of(1);
+    home.ends(0, &["set", "tree/file", "new"]);
+    let dir = home.path().join("dir");
+    fs::create_dir(&dir).unwrap();
+    let file = dir.join("file");
+    for line in [
+        &["get", "tree/file", "-o", "dir/file"][..],
+        &["export", "-o", "dir/file"],
+        &["pull", "dir", "--prefix", "tree/"],
+    ] {
+        fs::write(&file, "old").unwrap();
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
+        let before = fs::metadata(&file).unwrap();
+        home.ends(0, line);
+        let after = fs::metadata(&file).unwrap();
+        assert_ne!(before.ino(), after.ino(), "{line:?}: it is another file");
+        assert_eq!((after.mode() & 0o777, after.uid()), (0o600, before.uid()), "{line:?}");
+    }
 }
 
 #[test]

@@ -123,6 +123,48 @@ fn nobody_is_let_go_if_too_few_would_be_left_to_answer() {
     home.ends(0, &["get", "k"]);
 }
 
+/// The door and the library refuse what the command does.
+#[test]
+fn nobody_takes_copies_away_beside_one_who_is_silent() {
+    let (home, mut storages) = filled_ring_of(4);
+    storages[1].1.kill9();
+    let told = home.ends(4, &["copies", "1", "--timeout", "1s"]);
+    assert!(told.err.contains("nothing was changed") && told.err.contains("--dead"), "{told}");
+    let ring = sdht::blocking::Ring::connect([address(&storages[0])]).unwrap();
+    let copies = |ring: &sdht::blocking::Ring| ring.arcs().iter().map(|arc| arc.copies).max();
+    let refused = ring.set_copies(1).finish();
+    assert!(matches!(refused, Err(sdht::NotMoved::Beside(_))), "{refused:?}");
+    assert_eq!(copies(&ring), Some(3));
+}
+
+#[test]
+fn who_was_interrupted_says_the_same_again() {
+    let (home, mut storages) = filled_ring_of(5);
+    let places: Vec<String> = storages.iter().map(address).collect();
+    // As if it had been stopped when the first was out.
+    home.ends(0, &["remove", &places[4]]);
+    let told = home.ends(0, &["remove", &places[4], &places[3]]);
+    assert!(told.text().contains(&format!("{} has left", places[3])), "{told}");
+    assert!(!told.text().contains(&places[4]) && told.err.contains("passed over"), "{told}");
+    home.ends(3, &["remove", &places[4], &places[3]]);
+
+    storages[2].1.kill9();
+    let told = home.ends(0, &["remove", &places[3], &places[2], "--dead"]);
+    assert!(told.text().contains(&format!("{} has left", places[2])), "{told}");
+    home.ends(3, &["remove", &places[3], &places[2], "--dead"]);
+    home.ends(0, &["get", "key 1"]);
+}
+
+#[test]
+fn an_exit_code_is_told_also_where_nobody_listens() {
+    let (home, _storages) = ring_of(1);
+    for (code, line) in [(3, &["get", "nothing"][..]), (2, &["copies", "9", "--json"])] {
+        let mut command = home.command(line);
+        command.stderr(fs::File::options().write(true).open("/dev/full").unwrap());
+        assert_eq!(Told::of(command.output().unwrap()).code, code, "{line:?}");
+    }
+}
+
 #[test]
 fn each_end_has_the_code_that_the_help_promises() {
     let (home, mut storages) = filled_ring_of(3);
@@ -133,6 +175,7 @@ fn each_end_has_the_code_that_the_help_promises() {
         (2, &["get"][..]),
         (2, &["get", "k", "--range", "9-3"]),
         (2, &["copies", "9"]),
+        (2, &["set", "k", "v", "--content-type", "text/x\r\nSet-Cookie: a=b"]),
         (2, &["repair", "--max-rate", "fast"]),
         (3, &["get", "nothing"]),
         (3, &["remove", "127.0.0.1:1"]),

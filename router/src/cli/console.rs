@@ -2,7 +2,7 @@
 
 use super::{
     Care, Ended, Options,
-    fail::{Code, Fail},
+    fail::{Code, Fail, said},
     memory::Memory,
     settings::{Origin, Settings},
 };
@@ -15,8 +15,10 @@ use std::{
     io::{self, BufRead, BufWriter, IsTerminal, Stdout, Write},
     os::unix::fs::PermissionsExt,
     path::Path,
+    thread,
     time::{Duration, Instant},
 };
+use tokio::sync::oneshot;
 
 /// How often it is looked whom the command waits for.
 const GLANCE: Duration = Duration::from_millis(250);
@@ -211,8 +213,7 @@ impl Console {
         if !self.quiet {
             // What was printed before is shown before; if that fails, the end will tell.
             let _ = self.out.borrow_mut().flush();
-            // Whoever has closed standard error does not want to know.
-            let _ = writeln!(io::stderr(), "{line}");
+            said(&line.to_string());
         }
     }
 
@@ -222,7 +223,7 @@ impl Console {
     }
 
     /// Asks before something that cannot be taken back.
-    pub(crate) fn confirm(&self, care: &Care, question: &str) -> Ended {
+    pub(crate) async fn confirm(&self, care: &Care, question: &str) -> Ended {
         if care.yes {
             return Ok(());
         }
@@ -231,9 +232,14 @@ impl Console {
                 Fail::usage(question).next("Nobody is there to answer: say --yes if you mean it.")
             );
         }
-        eprint!("{question} Go on? [y/N] ");
-        let mut answer = String::new();
-        io::stdin().lock().read_line(&mut answer)?;
+        let _ = write!(io::stderr(), "{question} Go on? [y/N] ");
+        // On a thread that nobody waits for when it is given up.
+        let (tell, told) = oneshot::channel();
+        thread::spawn(move || {
+            let mut answer = String::new();
+            tell.send(io::stdin().lock().read_line(&mut answer).map(|_| answer))
+        });
+        let answer = told.await.map_err(io::Error::other)??;
         match answer.trim() {
             "y" | "Y" | "yes" => Ok(()),
             _ => Err(Fail::new(Code::NotMet, "left as it is")),

@@ -1,13 +1,7 @@
 //! `sdht copies`: how many copies the ring keeps of everything.
 
-use super::{
-    Care, Ended,
-    console::Console,
-    fail::{Code, Fail},
-    preview, progress,
-};
+use super::{Care, Ended, console::Console, preview, progress};
 use clap::Args;
-use minor_protocol::{Member, RingArc};
 use sdht::{Ring, StorageId, Wanted};
 use serde_json::json;
 
@@ -35,7 +29,6 @@ impl Copies {
         if self.care.plan {
             return preview::show(console, &ring, Wanted::Copies(self.copies)).await;
         }
-        self.heed_the_silent(&ring).await?;
         let moving = ring.set_copies(self.copies);
         progress::follow(console, &format!("copies {}", self.copies), moving).await?;
         let kept = self.copies.min(u8::try_from(members(&ring).await).unwrap_or(u8::MAX));
@@ -51,37 +44,6 @@ impl Copies {
                 if missing == 1 { "s" } else { "" },
             )),
         }
-    }
-
-    /// What three keep goes on without one of them; what two keep, one of them silent, stands still. So as long as all is
-    /// served nobody takes copies away beside somebody who is silent.
-    async fn heed_the_silent(&self, ring: &Ring) -> Ended {
-        let walked = ring.survey().await?;
-        let hellos = || walked.hops.iter().filter_map(|hop| hop.hello.as_ref());
-        let answers = |member: &&Member| hellos().any(|h| h.member.storage == member.storage);
-        let is_served =
-            |arc: &RingArc| arc.members.iter().filter(answers).count() >= arc.majority();
-        let mut silent: Vec<&str> = vec![];
-        for member in walked.arcs.iter().flat_map(|arc| &arc.members) {
-            if !answers(&member) && !silent.contains(&&*member.address) {
-                silent.push(&member.address);
-            }
-        }
-        let takes_away = walked.arcs.iter().any(|arc| arc.copies > self.copies);
-        if silent.is_empty() || !takes_away || !walked.arcs.iter().all(is_served) {
-            return Ok(());
-        }
-        let what = format!(
-            "{} silent: with fewer copies, part of what is served now might stop; nothing was changed",
-            match &silent[..] {
-                [one] => format!("{one} is"),
-                more => format!("{} are", more.join(" and ")),
-            }
-        );
-        Err(Fail::new(Code::NotMet, what).next(format!(
-            "Start it again first; or, if it never comes back: sdht remove {} --dead",
-            silent.join(" ")
-        )))
     }
 }
 

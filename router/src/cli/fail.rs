@@ -4,7 +4,11 @@ use clap::error::ErrorKind;
 use sdht::{
     NoRing, NotConnected, NotGot, NotMoved, NotSet, Trouble, plan::NoGoal, transport::Silence,
 };
-use std::{fmt::Display, io, path::Path};
+use std::{
+    fmt::Display,
+    io::{self, Write},
+    path::Path,
+};
 
 /// What the shell is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,6 +30,12 @@ impl From<Code> for i32 {
     fn from(code: Code) -> Self {
         code as Self
     }
+}
+
+/// A line on standard error. Whoever has closed it, or has no room for it, does not want to know; the exit code tells all the
+/// same.
+pub(super) fn said(line: &str) {
+    let _ = writeln!(io::stderr(), "{line}");
 }
 
 /// A command's failure.
@@ -79,12 +89,10 @@ impl Fail {
         }
         if json {
             let told = serde_json::json!({ "error": self.what, "code": self.code as u8, "next": self.next });
-            eprintln!("{told}");
+            said(&told.to_string());
         } else {
-            eprintln!("sdht: {}", self.what);
-            if let Some(next) = self.next {
-                eprintln!("{next}");
-            }
+            said(&format!("sdht: {}", self.what));
+            self.next.iter().for_each(|next| said(next));
         }
         self.code
     }
@@ -257,6 +265,10 @@ impl From<NotMoved> for Fail {
             NotMoved::NoMajority(_) => Self::new(Code::NoMajority, what).next(
                 "With all of those that never come back as ADDR: sdht remove ADDR ... --dead --accept-loss",
             ),
+            NotMoved::Beside(ref silent) => Self::new(Code::NotMet, &*what).next(format!(
+                "Start it again first; or, if it never comes back: sdht remove {} --dead",
+                silent.join(" ")
+            )),
             NotMoved::Alive { ref address } => {
                 let next = format!("Let it hand over what it keeps: sdht remove {address}");
                 Self::new(Code::NotMet, what).next(next)

@@ -30,7 +30,16 @@ impl Memory {
 
     /// What is written there, if it makes sense.
     pub(crate) fn read(path: &Path) -> Option<Self> {
-        let memory: Self = serde_json::from_slice(&fs::read(path).ok()?).ok()?;
+        let written = fs::read(path).ok()?;
+        let memory = Self::in_bytes(&written);
+        if memory.is_none() {
+            log::warn!("{} is damaged: no ring is remembered", path.display());
+        }
+        memory
+    }
+
+    fn in_bytes(written: &[u8]) -> Option<Self> {
+        let memory: Self = serde_json::from_slice(written).ok()?;
         let ring = memory.arcs.first()?.ring;
         let fits = memory.version == VERSION
             && memory.arcs.iter().all(|arc| arc.ring == ring && arc.check().is_ok());

@@ -303,7 +303,8 @@ fn in_a_runtime(verb: &Verb, console: &Console) -> Ended {
             // It hears Ctrl-C itself, and lets what is under way finish.
             return verb.run(console).await;
         }
-        let (work, stop) = (pin!(verb.run(console)), pin!(actix_rt::signal::ctrl_c()));
+        // Heard from the beginning: what is begun before anybody waits for anything is written down before it ends.
+        let (work, stop) = (pin!(verb.run(console)), pin!(sdht::serve::asked_to_stop()?));
         let saying = pin!(console.say_who_is_waited_for());
         let work = pin!(select(work, saying));
         let ended = match select(work, stop).await {

@@ -47,10 +47,19 @@ impl Remove {
         if self.dead && !self.care.plan {
             return self.let_go_of_the_dead(console, &ring).await;
         }
+        let mut is_anybody_there = false;
         for address in &self.addresses {
-            let Some(leaver) = Leaver::at(address, &ring.survey().await?) else {
-                return Err(NotMoved::Unknown { address: address.clone() }.into());
+            let walked = ring.survey().await?;
+            let Some(leaver) = Leaver::at(address, &walked) else {
+                let is_there = |address: &String| Leaver::at(address, &walked).is_some();
+                if !is_anybody_there && !self.addresses.iter().any(is_there) {
+                    return Err(NotMoved::Unknown { address: address.clone() }.into());
+                }
+                // Where this was interrupted before, some are out already.
+                self.pass_over(console, address);
+                continue;
             };
+            is_anybody_there = true;
             if leaver.is_last {
                 return self.the_last(console, &ring, address).await;
             }
@@ -83,6 +92,10 @@ impl Remove {
         Ok(())
     }
 
+    fn pass_over(&self, console: &Console, address: &str) {
+        console.say(format_args!("{address} is not in the ring, and is passed over"));
+    }
+
     fn say(&self, console: &Console, address: &str) -> Ended {
         if console.json {
             console.object(json!({ "removed": address }))?;
@@ -96,14 +109,29 @@ impl Remove {
     async fn let_go_of_the_dead(&self, console: &Console, ring: &Ring) -> Ended {
         let loss = if self.accept_loss {
             let question = "What only these storages kept is given up.";
-            console.confirm(&self.care, question)?;
+            console.confirm(&self.care, question).await?;
             Loss::Accepted
         } else {
             Loss::Refused
         };
         let what = format!("remove {}", self.addresses.join(" "));
+        let arcs = ring.arcs().await;
         progress::follow(console, &what, ring.evict(self.addresses.clone(), loss)).await?;
-        self.addresses.iter().try_for_each(|address| self.say(console, address))
+        for address in &self.addresses {
+            let mut members = arcs.iter().flat_map(|arc| &arc.members);
+            if members.any(|member| member.address == *address) {
+                self.say(console, address)?;
+            } else {
+                self.pass_over(console, address);
+            }
+        }
+        if self.accept_loss {
+            console.say(
+                "Should one of them ever be started again, then with another directory: by itself it does not know that it is \
+                 out, and whoever asks it alone is told of old times.",
+            );
+        }
+        Ok(())
     }
 
     /// Nobody is there to hand anything to.
@@ -119,7 +147,8 @@ impl Remove {
                 "Save it first (sdht export -o FILE), then say --destroy-data; or join another.",
             ));
         }
-        console.confirm(&self.care, &format!("Every key of the ring at {address} is deleted."))?;
+        let question = format!("Every key of the ring at {address} is deleted.");
+        console.confirm(&self.care, &question).await?;
         let (mut keys, mut deleted) = (ring.keys(""), 0_u64);
         while let Some(key) = keys.next().await {
             deleted += u64::from(ring.delete(key?.as_str()).await?);

@@ -3,7 +3,10 @@
 use super::{Ended, console::Console, fail::Fail, settings};
 use clap::Args;
 use futures_util::{StreamExt, future, stream};
-use minor_protocol::{Ballot, limits::VALUE_BYTES};
+use minor_protocol::{
+    Ballot,
+    limits::{CONTENT_TYPE_BYTES, VALUE_BYTES},
+};
 use sdht::{Expect, PutOptions, Stamp};
 use serde_json::json;
 use std::{
@@ -52,8 +55,19 @@ pub(crate) struct Set {
     ttl: Option<Duration>,
 
     /// What the bytes are. [default: text/plain where they are UTF-8, else application/octet-stream]
-    #[arg(short = 't', long, value_name = "TYPE")]
+    #[arg(short = 't', long, value_name = "TYPE", value_parser = content_type)]
     content_type: Option<String>,
+}
+
+/// What a head of HTTP can carry.
+fn content_type(text: &str) -> Result<String, String> {
+    let is_plain = text.bytes().all(|byte| (b' '..=b'~').contains(&byte));
+    match is_plain && (1..=CONTENT_TYPE_BYTES).contains(&text.len()) {
+        true => Ok(text.to_owned()),
+        false => Err(format!(
+            "a content type is one line of ASCII, of at most {CONTENT_TYPE_BYTES} bytes"
+        )),
+    }
 }
 
 impl Set {

@@ -1,9 +1,12 @@
 //! A file that gets its name when it is whole: until then, what is there under the name stays, and what breaks off is removed.
 
 use std::{
-    fs::{self, File},
+    fs::{self, File, Permissions},
     io::{self, Write},
-    os::{fd::AsFd, unix::fs::MetadataExt},
+    os::{
+        fd::AsFd,
+        unix::fs::{MetadataExt, PermissionsExt, fchown},
+    },
     path::{Path, PathBuf},
     thread,
 };
@@ -37,19 +40,24 @@ impl Whole {
         let path = behind_links(path);
         let mut unfinished = path.clone().into_os_string();
         unfinished.push(format!(".unfinished-{}", std::process::id()));
-        let whole = Self::named_later(unfinished.into(), path.clone())?;
-        if let Ok(there) = fs::metadata(path) {
-            // Whoever could not read what was there cannot read what comes.
-            whole.file.set_permissions(there.permissions())?;
-        }
-        Ok(whole)
+        Self::named_later(unfinished.into(), path)
     }
 
     /// A plain file that is called `unfinished` until it is whole, and then takes the place of whatever has its name.
     pub(super) fn named_later(unfinished: PathBuf, name: PathBuf) -> io::Result<Self> {
         // One of this name is left of a process of the same number that was killed; or it is a link that somebody laid.
         let _ = fs::remove_file(&unfinished);
-        Ok(Self { file: File::create_new(&unfinished)?, names: Some([unfinished, name]) })
+        let file = File::create_new(&unfinished)?;
+        let whole = Self { file, names: Some([unfinished, name.clone()]) };
+        if let Ok(there) = fs::symlink_metadata(name)
+            && there.is_file()
+        {
+            // Whose it was it stays, if we may give it away; and whoever could not read what was there cannot read what comes.
+            let _ = fchown(&whole.file, Some(there.uid()), Some(there.gid()));
+            let mode = Permissions::from_mode(there.mode() & 0o777);
+            whole.file.set_permissions(mode)?;
+        }
+        Ok(whole)
     }
 
     /// All has come: it gets its name.

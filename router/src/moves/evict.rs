@@ -54,7 +54,8 @@ pub struct Mute {
 }
 
 impl<T: Transport> Router<T> {
-    /// Lets the storages at these addresses go, which are dead and stay so.
+    /// Lets the storages at these addresses go, which are dead and stay so. Those that the ring does not know any more are
+    /// passed over, unless it is all of them.
     pub async fn evict(
         &self,
         dead: &[String],
@@ -65,11 +66,12 @@ impl<T: Transport> Router<T> {
         let mut hops = self.ask_everybody().await;
         hops.extend(self.ask_everybody().await);
         let arcs = as_remembered(self.arcs(), &hops)?;
-        let mut gone = vec![];
-        for address in dead {
-            let member = arcs.iter().flat_map(|arc| &arc.members).find(|m| m.address == *address);
-            let member = member.ok_or_else(|| NotMoved::Unknown { address: address.clone() })?;
-            gone.push(member.clone());
+        let at = |address: &String| {
+            arcs.iter().flat_map(|arc| &arc.members).find(|m| m.address == *address).cloned()
+        };
+        let gone: Vec<Member> = dead.iter().filter_map(at).collect();
+        if let (true, Some(address)) = (gone.is_empty(), dead.first()) {
+            return Err(NotMoved::Unknown { address: address.clone() });
         }
         self.let_go(&gone, loss, (hops, arcs), tell).await
     }
@@ -120,12 +122,12 @@ impl<T: Transport> Router<T> {
         self.reach(without, tell).await
     }
 
-    /// The arcs as all storages show them, before anything is changed: every one of them can be voted on. Whoever was only away
+    /// The ring as all storages show it, before anything is changed: every one of them can be voted on. Whoever was only away
     /// for a moment is waited for.
     pub(super) async fn heed_majorities(
         &self,
         tell: &mut dyn FnMut(Progress),
-    ) -> Result<Vec<RingArc>, NotMoved> {
+    ) -> Result<Walked, NotMoved> {
         let begun = Instant::now();
         for tries in 0.. {
             let why = match self.survey().await {
@@ -133,7 +135,7 @@ impl<T: Transport> Router<T> {
                     let mute: Vec<Mute> =
                         arcs.iter().filter_map(|arc| without_majority(arc, &hops)).collect();
                     if mute.is_empty() {
-                        return Ok(arcs);
+                        return Ok(Walked { hops, arcs });
                     }
                     let (mutes, arcs) = (mute.len(), arcs.len());
                     self.hold_up(format_args!("of {mutes} of {arcs} arcs no majority answers"));

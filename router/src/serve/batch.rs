@@ -92,7 +92,8 @@ pub(super) async fn post(door: &Door, call: &HttpRequest, body: Payload) -> Answ
     let body = body::read(call, body, "a batch", BYTES, &mut held).await?;
     let wanted = wanted_in(form, &body)?;
     if wanted.len() > OPERATIONS {
-        return Err(Problem::too_large("a batch", OPERATIONS));
+        let detail = format!("a batch has at most {OPERATIONS} operations");
+        return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, detail));
     }
     let mut room = BYTES;
     let mut done = stream::iter(wanted).map(|one| operate(door, one)).buffered(AT_ONCE);
@@ -145,8 +146,12 @@ fn wanted_in(form: Form, body: &[u8]) -> Result<Vec<Wanted>, Problem> {
     let lines = (1..).zip(body.split(|byte| *byte == b'\n'));
     let lines = lines.filter(|(_, line)| !line.trim_ascii().is_empty());
     let read = lines.take(OPERATIONS + 1).map(|(number, line)| {
-        let no = |why| Problem::malformed(format!("line {number}: {why}"));
-        serde_json::from_slice(line).map_err(no)
+        let no = |why: String| Problem::malformed(format!("line {number}: {why}"));
+        if !line.trim_ascii_start().starts_with(b"{") {
+            // A list would do for serde: its items in the order of the fields.
+            return Err(no("one JSON object is wanted".into()));
+        }
+        serde_json::from_slice(line).map_err(|why| no(why.to_string()))
     });
     read.collect()
 }

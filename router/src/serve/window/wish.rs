@@ -152,6 +152,10 @@ pub(in crate::serve) fn nothing_more(body: &[u8]) -> Result<(), Problem> {
 }
 
 fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
+    if !body.trim_ascii_start().starts_with(b"{") {
+        // A list would do for serde: its items in the order of the fields.
+        return Err(Problem::malformed("one JSON object is wanted"));
+    }
     serde_json::from_slice(body).map_err(|why| Problem::malformed(why.to_string()))
 }
 
@@ -171,7 +175,7 @@ mod tests {
         assert_eq!(read(What::Remove, dead), plan(gone));
         assert_eq!(read(What::Join, dead), None, "nobody joins as a dead one");
         assert_eq!(read(What::Copies, r#"{"copies":5,"plan":true}"#), plan(Wish::Copies(5)));
-        for wrong in ["{}", r#"{"copies":0}"#, r#"{"copies":8}"#, r#"{"copies":-1}"#, "5"] {
+        for wrong in ["{}", r#"{"copies":0}"#, r#"{"copies":8}"#, r#"{"copies":-1}"#, "5", "[5]"] {
             assert_eq!(read(What::Copies, wrong), None, "{wrong}");
         }
         for what in [What::Balance, What::Repair] {
