@@ -32,16 +32,4 @@ impl Process {
         };
         Ok((of("VmRSS:")?, of("VmHWM:")?))
     }
-
-    /// Processor time it has used, in seconds.
-    pub(crate) fn processor_s(&self) -> Result<f64, Failed> {
-        let stat = fs::read_to_string(format!("/proc/{}/stat", self.child.id()))?;
-        // Behind the name, which may hold anything: utime and stime are the 12th and the 13th, in hundredths.
-        let (_, behind) = stat.rsplit_once(") ").ok_or("a stat has a name")?;
-        let fields: Vec<&str> = behind.split_whitespace().collect();
-        let ticks = |n: usize| -> Result<f64, Failed> {
-            Ok(fields.get(n).ok_or("a stat has more fields")?.parse()?)
-        };
-        Ok((ticks(11)? + ticks(12)?) / 100.0)
-    }
 }

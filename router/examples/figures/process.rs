@@ -2,7 +2,7 @@
 
 use crate::Failed;
 use std::{
-    env,
+    env, fs,
     io::{BufRead, BufReader},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
@@ -34,7 +34,24 @@ pub(crate) fn program(name: &str) -> Result<PathBuf, Failed> {
     }
 }
 
+/// Processor time that a process has used, in seconds.
+pub(crate) fn processor_s(process: u32) -> Result<f64, Failed> {
+    let stat = fs::read_to_string(format!("/proc/{process}/stat"))?;
+    // Behind the name, which may hold anything: utime and stime are the 12th and the 13th, in hundredths.
+    let (_, behind) = stat.rsplit_once(") ").ok_or("a stat has a name")?;
+    let fields: Vec<&str> = behind.split_whitespace().collect();
+    let ticks = |n: usize| -> Result<f64, Failed> {
+        Ok(fields.get(n).ok_or("a stat has more fields")?.parse()?)
+    };
+    Ok((ticks(11)? + ticks(12)?) / 100.0)
+}
+
 impl Process {
+    /// Processor time it has used, in seconds.
+    pub(crate) fn processor_s(&self) -> Result<f64, Failed> {
+        processor_s(self.child.id())
+    }
+
     /// A storage that keeps its data there.
     pub(crate) fn storage(data: &Path, flags: &[&str]) -> Result<Self, Failed> {
         let mut command = Command::new(program("minor-storage")?);

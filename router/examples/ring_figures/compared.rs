@@ -54,9 +54,9 @@ fn ours(dir: &Path, times: [usize; 2]) -> Result<peers::Rates, Failed> {
         let mut figures: Vec<Figure> = vec![];
         pollster::block_on(async {
             let ring = ring_of(&storages, copies).await?;
-            operations(&ring, copies, times, &mut figures).await?;
+            operations(&ring, &storages, copies, times, &mut figures).await?;
             if copies == 1 {
-                many(&ring, copies, times[0] / 100, &mut figures).await
+                many(&ring, &storages, copies, times[0] / 100, &mut figures).await
             } else {
                 Ok(())
             }

@@ -51,9 +51,9 @@ async fn load(ports: &[u16], times: [usize; 2]) -> Result<Vec<Figure>, Failed> {
     let mut figures = vec![];
     for (at_once, times) in [(64, times[0]), (1, times[1])] {
         let set = |n| call(line(n), "Put", put(&key(n)));
-        figures.push(timed(format!("set, {at_once} at a time"), times, at_once, set).await?);
+        figures.push(timed(format!("set, {at_once} at a time"), times, at_once, &[], set).await?);
         let get = |n| call(line(n), "Range", field(1, key(n).as_bytes()));
-        figures.push(timed(format!("get, {at_once} at a time"), times, at_once, get).await?);
+        figures.push(timed(format!("get, {at_once} at a time"), times, at_once, &[], get).await?);
     }
     Ok(figures)
 }

@@ -55,7 +55,7 @@ pub(crate) async fn figures(
         moved as f64 / half
     );
     let (rate, us) = (moved as f64 / took.as_secs_f64(), took.as_micros());
-    figures.push(Figure { name, rate, p50_us: us, p99_us: us });
+    figures.push(Figure { name, rate, p50_us: us, p99_us: us, processor_us: None });
     figures.extend((callers > 0).then_some(figure));
     Ok(figures)
 }

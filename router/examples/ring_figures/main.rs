@@ -45,6 +45,14 @@ struct Figure {
     rate: f64,
     p50_us: u128,
     p99_us: u128,
+    /// Processor time of each operation here, and in all storages together; where it was not measured, none.
+    processor_us: Option<[f64; 2]>,
+}
+
+/// Processor time used until now, here and in the storages.
+fn used_s(storages: &[Process]) -> Result<[f64; 2], Failed> {
+    let theirs = storages.iter().map(Process::processor_s).sum::<Result<f64, _>>()?;
+    Ok([process::processor_s(std::process::id())?, theirs])
 }
 
 async fn ring_of(storages: &[Process], copies: u8) -> Result<Ring, Failed> {
@@ -65,9 +73,10 @@ async fn timed<F: Future<Output = Result<(), Failed>>>(
     name: String,
     times: usize,
     at_once: usize,
+    storages: &[Process],
     each: impl Fn(usize) -> F,
 ) -> Result<Figure, Failed> {
-    let begun = Instant::now();
+    let (begun, before) = (Instant::now(), used_s(storages)?);
     let each = |n| {
         let done = each(n);
         async move {
@@ -79,19 +88,23 @@ async fn timed<F: Future<Output = Result<(), Failed>>>(
         stream::iter(0..times).map(each).buffer_unordered(at_once).collect().await;
     let whole = begun.elapsed();
     let took = ended.into_iter().collect::<Result<Vec<Duration>, Failed>>()?;
-    Ok(figure(name, whole, took))
+    let after = used_s(storages)?;
+    let used = [0, 1].map(|of| (after[of] - before[of]) * 1e6 / times as f64);
+    Ok(Figure { processor_us: Some(used), ..figure(name, whole, took) })
 }
 
 /// What these operations, which took so long each, come to.
 fn figure(name: String, whole: Duration, mut took: Vec<Duration>) -> Figure {
     took.sort();
     let at = |part: usize| took.get(took.len() * part / 100).map_or(0, Duration::as_micros);
-    Figure { name, rate: took.len() as f64 / whole.as_secs_f64(), p50_us: at(50), p99_us: at(99) }
+    let rate = took.len() as f64 / whole.as_secs_f64();
+    Figure { name, rate, p50_us: at(50), p99_us: at(99), processor_us: None }
 }
 
 /// So many operations 64 at a time, and one at a time.
 async fn operations(
     ring: &Ring,
+    storages: &[Process],
     copies: u8,
     times: [usize; 2],
     figures: &mut Vec<Figure>,
@@ -105,12 +118,12 @@ async fn operations(
                 Ok(())
             }
         };
-        figures.push(timed(name("set"), times, at_once, set).await?);
+        figures.push(timed(name("set"), times, at_once, storages, set).await?);
         let get = |n| {
             let ring = ring.clone();
             async move { ring.get_bytes(&key(n)).await?.map(drop).ok_or("a key is lost".into()) }
         };
-        figures.push(timed(name("get"), times, at_once, get).await?);
+        figures.push(timed(name("get"), times, at_once, storages, get).await?);
     }
     Ok(())
 }
@@ -118,6 +131,7 @@ async fn operations(
 /// By hundreds, eight hundreds at a time; the rate is that of keys.
 async fn many(
     ring: &Ring,
+    storages: &[Process],
     copies: u8,
     hundreds: usize,
     figures: &mut Vec<Figure>,
@@ -144,10 +158,11 @@ async fn many(
     };
     let name = |what| format!("{what} by hundreds, {copies} copies (keys)");
     for mut figure in [
-        timed(name("set_many"), hundreds, 8, set).await?,
-        timed(name("get_many"), hundreds, 8, get).await?,
+        timed(name("set_many"), hundreds, 8, storages, set).await?,
+        timed(name("get_many"), hundreds, 8, storages, get).await?,
     ] {
         figure.rate *= 100.0;
+        figure.processor_us = figure.processor_us.map(|used| used.map(|us| us / 100.0));
         figures.push(figure);
     }
     Ok(())
@@ -232,8 +247,8 @@ fn main() -> Result<(), Failed> {
         let storages = start_some(&format!("c{copies}-"), 3)?;
         pollster::block_on(async {
             let ring = ring_of(&storages, copies).await?;
-            operations(&ring, copies, times, &mut figures).await?;
-            many(&ring, copies, times[0] / 40, &mut figures).await
+            operations(&ring, &storages, copies, times, &mut figures).await?;
+            many(&ring, &storages, copies, times[0] / 40, &mut figures).await
         })?;
     }
     for callers in [0, 8] {
@@ -256,7 +271,7 @@ fn print(figures: &[Figure], walks: &[Hops], as_json: bool) {
         let figures = figures.iter().map(|f| {
             serde_json::json!({
                 "figure": f.name, "rate": f.rate,
-                "p50_us": f.p50_us as u64, "p99_us": f.p99_us as u64,
+                "p50_us": f.p50_us as u64, "p99_us": f.p99_us as u64, "processor_us": f.processor_us,
             })
         });
         let walks = walks.iter().map(|hops| {
@@ -267,9 +282,14 @@ fn print(figures: &[Figure], walks: &[Hops], as_json: bool) {
         });
         return println!("{}", serde_json::Value::from_iter(figures.chain(walks)));
     }
-    println!("{:<44} {:>12} {:>10} {:>10}", "figure", "per second", "p50 us", "p99 us");
-    for Figure { name, rate, p50_us, p99_us } in figures {
-        println!("{name:<44} {rate:>12.0} {p50_us:>10} {p99_us:>10}");
+    println!(
+        "{:<48} {:>10} {:>8} {:>8}   processor time of each: here, in the storages",
+        "figure", "per second", "p50 us", "p99 us"
+    );
+    for Figure { name, rate, p50_us, p99_us, processor_us } in figures {
+        let used = processor_us.map(|[here, there]| format!("   {here:.1} us, {there:.1} us"));
+        let used = used.unwrap_or_default();
+        println!("{name:<48} {rate:>10.0} {p50_us:>8} {p99_us:>8}{used}");
     }
     for Hops { storages, cold, warm, us, of_three_us } in walks {
         println!(
