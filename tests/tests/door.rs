@@ -238,22 +238,23 @@ fn more_than_the_workers_take_is_refused_at_once() {
 
 fn too_many_come(workers: &str) {
     let open = open(&["--workers", workers, "--timeout", "20s"]);
-    // Uploads that do not go on: each is being worked on.
-    let slow: Vec<Connection> = (0..512)
-        .map(|n| {
-            let mut slow = Connection::open(open.address).unwrap();
-            let head = format!(
-                "PUT /v1/kv/slow{n} HTTP/1.1\r\nhost: {}\r\ncontent-length: 9\r\n\r\n",
-                open.address
-            );
-            slow.send(head.as_bytes()).unwrap();
-            slow
-        })
-        .collect();
+    // An upload that does not go on is being worked on.
+    let slow = |n: usize| {
+        let mut slow = Connection::open(open.address).unwrap();
+        let head = format!(
+            "PUT /v1/kv/slow{n} HTTP/1.1\r\nhost: {}\r\ncontent-length: 9\r\n\r\n",
+            open.address
+        );
+        slow.send(head.as_bytes()).unwrap();
+        slow
+    };
+    let mut slow_ones: Vec<Connection> = (0..512).map(slow).collect();
     let mut refused = None;
     wait_until("the workers are busy", process::LIMIT, || {
         let reply = open.call(&Call::get("/v1/kv/any"));
         refused = (reply.status == 503).then_some(reply);
+        // It may have taken the place of one of them.
+        slow_ones.push(slow(slow_ones.len()));
         refused.is_some()
     });
     assert_eq!(refused.unwrap().header("retry-after"), Some("1"));
@@ -265,7 +266,7 @@ fn too_many_come(workers: &str) {
         let again = patient.call(&Call::put("/v1/kv/k", vec![7; 9_000])).unwrap();
         assert!([503, 201, 204].contains(&again.status), "{again:?}");
     }
-    drop(slow);
+    drop(slow_ones);
     wait_until("the workers have room again", process::LIMIT, || {
         open.call(&Call::get("/v1/kv/any")).status == 404
     });
