@@ -27,6 +27,25 @@ fn storm(from: u64, to: u64) -> Result<Report, String> {
     })
 }
 
+/// The first seed and how many: one that is asked for again, or as many as are asked for, or as usual.
+fn seeds(one: &str, many: &str, usual: u64) -> (u64, u64) {
+    match number(one, u64::MAX) {
+        u64::MAX => (number("FIRST", 0), number(many, usual)),
+        one => (one, 1),
+    }
+}
+
+/// Tells what happened in so many runs, which all went well; and if they were many, all of this must have.
+fn all_happened(report: Result<Report, String>, runs: u64, expected: &[&str]) {
+    let report = report.unwrap_or_else(|why| panic!("{why}"));
+    report.counted.iter().for_each(|(what, n)| println!("{n:>9}  {what}"));
+    if runs >= 200 {
+        for what in expected {
+            assert!(report.counted.contains_key(what), "it never happened that {what}");
+        }
+    }
+}
+
 fn all_of(
     from: u64,
     to: u64,
@@ -61,10 +80,7 @@ fn all_of(
 
 #[test]
 fn every_history_is_linearizable_whatever_goes_wrong() {
-    let (first, count) = match number("SEED", u64::MAX) {
-        u64::MAX => (number("FIRST", 0), number("SEEDS", 1_000)),
-        one => (one, 1),
-    };
+    let (first, count) = seeds("SEED", "SEEDS", 1_000);
     let report = storm(first, first + count).unwrap_or_else(|why| panic!("{why}"));
     println!(
         "{count} runs, {} histories: {} operations answered, {} of unknown outcome",
@@ -118,29 +134,24 @@ fn the_same_seed_gives_the_same_run() {
 /// end every copy is there. `KEPT=10000` for more, `KEPT_SEED=7` for one again.
 #[test]
 fn two_keepers_heal_a_ring_and_evict_nobody_who_lives() {
-    let (first, count) = match number("KEPT_SEED", u64::MAX) {
-        u64::MAX => (number("FIRST", 0), number("KEPT", 1_000)),
-        one => (one, 1),
-    };
+    let (first, count) = seeds("KEPT_SEED", "KEPT", 1_000);
     let misfortunes = Misfortune::ALL;
     let report = all_of(first, first + count, |seed| {
         let misfortune = misfortunes[(seed % misfortunes.len() as u64) as usize];
         let counted = keep(misfortune, seed)?;
         Ok(Report { counted, ..Report::default() })
     });
-    let report = report.unwrap_or_else(|why| panic!("{why}"));
-    report.counted.iter().for_each(|(what, n)| println!("{n:>9}  {what}"));
-    if count >= 200 {
-        for what in [
+    all_happened(
+        report,
+        count,
+        &[
             "a cut lay in the way",
             "a keeper evicted",
             "a keeper levelled",
             "a keeper objected",
             "a keeper swept",
-        ] {
-            assert!(report.counted.contains_key(what), "it never happened that {what}");
-        }
-    }
+        ],
+    );
 }
 
 /// The storm of every other run, and two hasty keepers in the middle of it.
@@ -153,40 +164,29 @@ fn a_storm_is_survived_with_keepers_too() {
         let (down_ms, rest_ms) = (12_000, (1_000, drawn.rest_ms.1));
         Scenario { keepers: 2, down_ms, rest_ms, ..drawn }.run()
     });
-    let report = report.unwrap_or_else(|why| panic!("{why}"));
-    report.counted.iter().for_each(|(what, n)| println!("{n:>9}  {what}"));
-    if count >= 200 {
-        for what in ["a keeper evicted", "a keeper finished what another began"] {
-            assert!(report.counted.contains_key(what), "it never happened that {what}");
-        }
-    }
+    all_happened(report, count, &["a keeper evicted", "a keeper finished what another began"]);
 }
 
 /// Beside the dead, what is served stays served; and who gives them up loses no more than he was told. `LOST=10000` for more,
 /// `LOST_SEED=7` for one again.
 #[test]
 fn the_dead_take_nothing_with_them_that_a_majority_kept() {
-    let (first, count) = match number("LOST_SEED", u64::MAX) {
-        u64::MAX => (number("FIRST", 0), number("LOST", 200)),
-        one => (one, 1),
-    };
+    let (first, count) = seeds("LOST_SEED", "LOST", 200);
     let report = all_of(first, first + count, |seed| {
         Ok(Report { counted: lose(seed)?, ..Report::default() })
     });
-    let report = report.unwrap_or_else(|why| panic!("{why}"));
-    report.counted.iter().for_each(|(what, n)| println!("{n:>9}  {what}"));
-    if count >= 200 {
-        for what in [
+    all_happened(
+        report,
+        count,
+        &[
             "a change beside the dead ended",
             "a change beside the dead was refused",
             "a loss was not taken unasked",
             "a router died while it gave storages up",
             "an acknowledged value was lost with them",
             "storages were given up",
-        ] {
-            assert!(report.counted.contains_key(what), "it never happened that {what}");
-        }
-    }
+        ],
+    );
 }
 
 /// Issue 3: no request fails that had a majority.

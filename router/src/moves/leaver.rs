@@ -31,7 +31,7 @@ impl Leaver {
         let members = || walked.arcs.iter().flat_map(|arc| &arc.members);
         let storage = members().find(|member| member.address == address)?.storage;
         let mut hellos = walked.hops.iter().filter_map(|hop| hop.hello.as_ref());
-        let presence = if hellos.clone().any(|hello| hello.member.storage == storage) {
+        let presence = if walked.hops.iter().any(|hop| hop.is(storage)) {
             Presence::Answers
         } else if hellos.any(|hello| hello.member.address == address) {
             Presence::Replaced

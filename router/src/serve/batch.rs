@@ -11,7 +11,7 @@
 //!
 //! They are done at the same time, each for itself: what follows upon another belongs into the next batch.
 
-use super::{Answered, Door, kv, media_type};
+use super::{Answered, Door, json, kv, media_type};
 use crate::{object::Manifest, put_options::PutOptions};
 use actix_web::{
     HttpRequest, HttpResponse,
@@ -146,12 +146,7 @@ fn wanted_in(form: Form, body: &[u8]) -> Result<Vec<Wanted>, Problem> {
     let lines = (1..).zip(body.split(|byte| *byte == b'\n'));
     let lines = lines.filter(|(_, line)| !line.trim_ascii().is_empty());
     let read = lines.take(OPERATIONS + 1).map(|(number, line)| {
-        let no = |why: String| Problem::malformed(format!("line {number}: {why}"));
-        if !line.trim_ascii_start().starts_with(b"{") {
-            // A list would do for serde: its items in the order of the fields.
-            return Err(no("one JSON object is wanted".into()));
-        }
-        serde_json::from_slice(line).map_err(|why| no(why.to_string()))
+        json::object(line).map_err(|why| Problem::malformed(format!("line {number}: {why}")))
     });
     read.collect()
 }

@@ -116,10 +116,8 @@ async fn standing(door: &Door) -> Result<Standing, Problem> {
     let under_copied = walked.arcs.iter().filter(|arc| !is_redundant(arc)).count();
     let mut storages = BTreeMap::new();
     for member in walked.arcs.iter().flat_map(|arc| &arc.members) {
-        let answered = |hop: &crate::walk::Hop| {
-            hop.hello.as_ref().is_some_and(|hello| hello.member.storage == member.storage)
-        };
-        storages.insert(member.address.clone(), walked.hops.iter().any(answered));
+        let answered = walked.hops.iter().any(|hop| hop.is(member.storage));
+        storages.insert(member.address.clone(), answered);
     }
     Ok(Standing { under_copied, storages: storages.into_iter().collect() })
 }

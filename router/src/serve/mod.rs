@@ -28,6 +28,7 @@
 mod batch;
 mod fault;
 mod info;
+mod json;
 mod kv;
 mod listing;
 mod metrics;

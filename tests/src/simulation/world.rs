@@ -252,8 +252,7 @@ impl World {
         }
     }
 
-    /// A way for a router to reach the storages.
-    /// Its clock is so much ahead.
+    /// A way for a router, whose clock is so much ahead, to reach the storages.
     pub fn transport(self: &Rc<Self>, ahead_ms: u64) -> SimulatedTransport {
         let (world, is_dead, cut_off) = (Rc::clone(self), Rc::default(), Rc::default());
         SimulatedTransport { world, is_dead, cut_off, ahead_ms }

@@ -1,6 +1,7 @@
 //! What is wished for the ring at the door: five changes, each told in one JSON object, in which nothing is passed over that
 //! nobody understands.
 
+use crate::serve::json;
 use minor_manners::Problem;
 use minor_protocol::limits::COPIES;
 use serde::{Deserialize, de::DeserializeOwned};
@@ -152,11 +153,7 @@ pub(in crate::serve) fn nothing_more(body: &[u8]) -> Result<(), Problem> {
 }
 
 fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
-    if !body.trim_ascii_start().starts_with(b"{") {
-        // A list would do for serde: its items in the order of the fields.
-        return Err(Problem::malformed("one JSON object is wanted"));
-    }
-    serde_json::from_slice(body).map_err(|why| Problem::malformed(why.to_string()))
+    json::object(body).map_err(Problem::malformed)
 }
 
 #[cfg(test)]
