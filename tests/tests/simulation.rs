@@ -146,6 +146,7 @@ fn two_keepers_heal_a_ring_and_evict_nobody_who_lives() {
         count,
         &[
             "a cut lay in the way",
+            "a disk was replaced",
             "a keeper evicted",
             "a keeper levelled",
             "a keeper objected",

@@ -60,11 +60,13 @@ pub enum Misfortune {
     TwoDeaths,
     /// An operator brings a storage in and lets another go.
     Operator,
+    /// A storage comes back with another disk: it knows nothing of the ring, and nobody there knows it.
+    Replaced,
 }
 
 impl Misfortune {
     /// All of them.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Loss,
         Self::ShortPause,
         Self::LongPause,
@@ -75,11 +77,17 @@ impl Misfortune {
         Self::CutFromMost,
         Self::TwoDeaths,
         Self::Operator,
+        Self::Replaced,
     ];
 
-    /// Whether it makes a storage dead.
-    fn kills(self) -> bool {
-        matches!(self, Self::LongPause | Self::Death | Self::TwoDeaths)
+    /// Whether it costs a storage its place,
+    fn takes(self) -> bool {
+        matches!(self, Self::LongPause | Self::Death | Self::TwoDeaths) || self.brings()
+    }
+
+    /// and whether another one gets a place.
+    fn brings(self) -> bool {
+        matches!(self, Self::Operator | Self::Replaced)
     }
 }
 
@@ -249,6 +257,17 @@ impl Run {
                 let left = operator.leave(StorageId(host as u128 + 1), &mut |_| {}).await;
                 left.map_err(|why| format!("leaving beside keepers: {why}"))?;
             }
+            Misfortune::Replaced => {
+                world.crash(host);
+                a_while(world.below(3 * DEAD_AFTER_MS)).await;
+                world.replace_disk(host);
+                world.start(host);
+                a_while(5 * DEAD_AFTER_MS).await;
+                self.is_mended(host, operator).await?;
+                let address = world.address(host);
+                let joined = operator.join(&address, None, PlainRecords::Refuse, &mut |_| {}).await;
+                joined.map_err(|why| format!("joining with another disk: {why}"))?;
+            }
         }
         Ok(())
     }
@@ -283,13 +302,13 @@ impl Run {
         let arcs = self.arcs(router).await?;
         let id = StorageId(host as u128 + 1);
         let is_in = arcs.iter().any(|arc| arc.has(id));
-        let should_be = !misfortune.kills() && misfortune != Misfortune::Operator;
-        if is_in != should_be {
+        if is_in == misfortune.takes() {
             return Err(format!("storage {id} is {}in the ring", if is_in { "" } else { "not " }));
         }
         let storages: std::collections::BTreeSet<StorageId> =
             arcs.iter().flat_map(|arc| &arc.members).map(|member| member.storage).collect();
-        let expected = self.storages - usize::from(misfortune.kills());
+        let expected =
+            self.storages + usize::from(misfortune.brings()) - usize::from(misfortune.takes());
         if storages.len() != expected {
             return Err(format!("{} storages are in the ring, not {expected}", storages.len()));
         }
