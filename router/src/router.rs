@@ -74,8 +74,8 @@ pub(crate) struct Core<T> {
     pub(crate) lines: Rc<Lines<T>>,
     pub(crate) ring: RefCell<RingMap>,
     clock: RefCell<HybridClock>,
-    /// Drawn anew at each start, so that no two routers share a ballot.
-    name: u64,
+    /// Drawn anew at each start, so that no two routers share a ballot; and when its clock was set back.
+    name: Cell<u64>,
     /// Addresses the user named.
     pub(crate) seeds: RefCell<Vec<String>>,
     pub(crate) patience: Patience,
@@ -104,7 +104,7 @@ impl<T: Transport> Router<T> {
         patience: Patience,
         counters: std::sync::Arc<Counters>,
     ) -> Self {
-        let name = transport.chance(u64::MAX);
+        let name = Cell::new(transport.chance(u64::MAX));
         let core = Core {
             lines: Lines::new(transport, Duration::from_millis(patience.operation_ms)),
             ring: RefCell::default(),
@@ -175,7 +175,18 @@ impl<T: Transport> Router<T> {
     /// A ballot above all that were given or heard of.
     pub(crate) fn ballot(&self, epoch: u64) -> Ballot {
         let clock = self.core.clock.borrow_mut().tick(self.now_ms());
-        Ballot { epoch, clock, router: self.core.name, seq: 0 }
+        Ballot { epoch, clock, router: self.core.name.get(), seq: 0 }
+    }
+
+    /// A storage promises nothing behind this time. Where our own clock is not there either, it was when a ballot was given,
+    /// and has been set back since. Then we are as a router that has just started: the ballots of both clocks stay apart by
+    /// the name.
+    fn heed_limit(&self, limit_ms: u64) {
+        let mut clock = self.core.clock.borrow_mut();
+        if clock.is_beyond(limit_ms) && self.now_ms() <= limit_ms {
+            *clock = HybridClock::default();
+            self.core.name.set(self.core.lines.transport().chance(u64::MAX));
+        }
     }
 
     /// Something stood in the way: the next ballot goes above it.
@@ -359,6 +370,7 @@ impl<T: Transport> Router<T> {
         let Ok(Err(refusal)) = heard else { return None };
         match refusal {
             Refusal::Refused { highest } => self.see(*highest),
+            Refusal::Ahead { limit_ms } => self.heed_limit(*limit_ms),
             Refusal::Stale { arc } => self.learn(arc),
             Refusal::Behind { .. } => {
                 // It lags: teach it what the others have adopted. Whoever asked does not wait for it.

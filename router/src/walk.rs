@@ -164,6 +164,15 @@ impl<T: Transport> Router<T> {
         Ok(Walked { hops: walk.hops, arcs })
     }
 
+    /// Asks everybody at once, and waits for nobody longer than this: for whoever wants to know now who answers.
+    pub(crate) async fn roll_call(&self, patience: Duration) -> Result<Walked, NoRing> {
+        let hops = self.look_about(&[], patience).await;
+        let arcs = self.core.ring.borrow().tiled();
+        // What does not close is told best by a walk.
+        let Some(arcs) = arcs else { return Ok(Walked { hops, arcs: self.walk().await?.arcs }) };
+        Ok(Walked { hops, arcs })
+    }
+
     /// The same, whether or not the ring closes: who answers and what they show.
     pub(crate) async fn ask_everybody(&self) -> Vec<Hop> {
         let mut walk = self.begin();

@@ -7,7 +7,9 @@ use sdht_tests::{
         keeping::{Misfortune, keep},
         losses::lose,
         scenario::{Report, Scenario},
-        stories::{a_first_write_while_a_newcomer_comes, a_set_finds_every_disk_full},
+        stories::{
+            a_clock_is_set_right, a_first_write_while_a_newcomer_comes, a_set_finds_every_disk_full,
+        },
     },
 };
 use std::{
@@ -202,6 +204,11 @@ fn a_first_write_is_done_although_the_arc_gains_a_member_in_the_middle_of_it() {
 fn a_set_that_every_storage_refuses_for_want_of_room_has_changed_nothing() {
     a_set_finds_every_disk_full(&[]).unwrap();
     a_set_finds_every_disk_full(&[2]).unwrap();
+}
+
+#[test]
+fn a_router_whose_clock_was_wrong_writes_again_once_it_is_right() {
+    a_clock_is_set_right().unwrap();
 }
 
 /// Every seed that ever failed, with what it found.

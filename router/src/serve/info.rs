@@ -1,10 +1,10 @@
 //! How the ring is: for scripts, for whoever keeps it running, for Prometheus.
 
 use super::{Answered, Door, kv::user_key, metrics::Standing, place};
-use crate::look::compared::compared;
+use crate::{look::compared::compared, walk::Hop};
 use actix_web::{HttpRequest, HttpResponse, http::header};
 use minor_manners::{Problem, query};
-use minor_protocol::RingArc;
+use minor_protocol::{Member, RingArc, message::Kept};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::{collections::BTreeMap, time::Duration};
@@ -12,6 +12,8 @@ use tokio::time::timeout;
 
 /// How long a look at the whole ring may take.
 const LOOK: Duration = Duration::from_secs(5);
+/// And how long each of its storages may take.
+const ROLL_CALL: Duration = Duration::from_secs(1);
 
 #[derive(Deserialize)]
 struct Wanted {
@@ -26,6 +28,17 @@ struct Compare {
 /// Whether an arc has all the copies that are wanted, and none of them is still being filled.
 fn is_redundant(arc: &RingArc) -> bool {
     arc.filling.is_none() && arc.members.len() >= usize::from(arc.copies)
+}
+
+/// Whether a copy of an arc is not to be had now: none is kept there, or whoever keeps it does not answer, or has lost it.
+fn lacks_a_copy(arc: &RingArc, hops: &[Hop]) -> bool {
+    let keeps = |member: &Member| {
+        let hello =
+            hops.iter().find(|hop| hop.is(member.storage)).and_then(|hop| hop.hello.as_ref());
+        let damaged = |kept: &Kept| kept.damaged && kept.arc.span.overlaps(arc.span);
+        hello.is_some_and(|hello| !hello.kept.iter().any(damaged))
+    };
+    !is_redundant(arc) || !arc.members.iter().all(keeps)
 }
 
 /// `/livez`: the process is there.
@@ -43,12 +56,12 @@ pub(super) async fn ready(door: &Door, call: &HttpRequest) -> Answered {
         return Ok(said("ready\n"));
     }
     let standing = standing(door).await?;
+    if let Some((address, _)) = standing.storages.iter().find(|(_, is_up)| !is_up) {
+        return Err(Problem::not_now(format!("storage {address} does not answer")));
+    }
     if standing.under_copied > 0 {
         let arcs = standing.under_copied;
         return Err(Problem::not_now(format!("{arcs} arcs lack a copy, or one is being filled")));
-    }
-    if let Some((address, _)) = standing.storages.iter().find(|(_, is_up)| !is_up) {
-        return Err(Problem::not_now(format!("storage {address} does not answer")));
     }
     Ok(said("redundant\n"))
 }
@@ -111,9 +124,9 @@ pub(super) fn open_api() -> HttpResponse {
 
 /// Looks at every storage.
 async fn standing(door: &Door) -> Result<Standing, Problem> {
-    let walked = look(door.router.survey()).await?;
+    let walked = look(door.router.roll_call(ROLL_CALL)).await?;
     let walked = walked.map_err(|why| Problem::not_now(why.to_string()))?;
-    let under_copied = walked.arcs.iter().filter(|arc| !is_redundant(arc)).count();
+    let under_copied = walked.arcs.iter().filter(|arc| lacks_a_copy(arc, &walked.hops)).count();
     let mut storages = BTreeMap::new();
     for member in walked.arcs.iter().flat_map(|arc| &arc.members) {
         let answered = walked.hops.iter().any(|hop| hop.is(member.storage));

@@ -50,6 +50,11 @@ impl HybridClock {
         self.last
     }
 
+    /// Whether it stands behind this time: some clock was there once, whatever clocks show now.
+    pub fn is_beyond(&self, ms: u64) -> bool {
+        self.last > Moment::at_ms(ms)
+    }
+
     /// Jumps past a moment seen elsewhere.
     pub fn see(&mut self, moment: Moment) {
         self.last = self.last.max(moment);

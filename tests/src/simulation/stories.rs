@@ -342,3 +342,24 @@ pub fn a_set_finds_every_disk_full(unheard: &'static [usize]) -> Result<(), Stri
         }
     })
 }
+
+/// A router's clock jumps a day ahead, and is corrected. While it is wrong nothing can be written through it; afterwards it
+/// writes as before, without a new start.
+pub fn a_clock_is_set_right() -> Result<(), String> {
+    play(3, |script| async move {
+        let writer = script.ring(3).await?;
+        script.ask(&writer, set(1)).await.ok_or("the first set was refused")?;
+        writer.post.set_ahead(24 * 60 * 60 * 1_000);
+        match script.ask(&writer, set(2)).await {
+            Some(Outcome::Answered { .. }) => Err("a set of tomorrow was taken")?,
+            None | Some(Outcome::Unknown { .. }) => {}
+        }
+        writer.post.set_ahead(0);
+        match script.ask(&writer, set(3)).await {
+            Some(Outcome::Answered { .. }) => {}
+            other => Err(format!("after the clock was set right, a set ended as {other:?}"))?,
+        }
+        script.ask(&writer, Kind::Get).await.ok_or("the reading was refused")?;
+        Ok(())
+    })
+}

@@ -270,7 +270,7 @@ impl World {
     /// A way for a router, whose clock is so much ahead, to reach the storages.
     pub fn transport(self: &Rc<Self>, ahead_ms: u64) -> SimulatedTransport {
         let (world, is_dead, cut_off) = (Rc::clone(self), Rc::default(), Rc::default());
-        SimulatedTransport { world, is_dead, cut_off, ahead_ms }
+        SimulatedTransport { world, is_dead, cut_off, ahead_ms: Rc::new(Cell::new(ahead_ms)) }
     }
 
     async fn deliver(self: Rc<Self>, host: usize, ask: Ask) -> Option<Answers> {
@@ -355,10 +355,15 @@ pub struct SimulatedTransport {
     is_dead: Rc<Cell<bool>>,
     /// Hosts that nothing comes to from here.
     cut_off: Rc<RefCell<Vec<String>>>,
-    ahead_ms: u64,
+    ahead_ms: Rc<Cell<u64>>,
 }
 
 impl SimulatedTransport {
+    /// Sets the clock of the router, so much ahead of the others'.
+    pub fn set_ahead(&self, ms: u64) {
+        self.ahead_ms.set(ms);
+    }
+
     /// A switch: once it is thrown, the router hears nothing and says nothing any more.
     pub fn kill_switch(&self) -> Rc<Cell<bool>> {
         Rc::clone(&self.is_dead)
@@ -404,7 +409,7 @@ impl Transport for SimulatedTransport {
     }
 
     fn now_ms(&self) -> u64 {
-        self.world.now_ms() + self.ahead_ms
+        self.world.now_ms() + self.ahead_ms.get()
     }
 
     fn chance(&self, below: u64) -> u64 {
