@@ -9,6 +9,18 @@ use super::{
 use crate::transport::Transport;
 use minor_protocol::{Member, StorageId};
 
+/// What it is in the middle of when it ends, somebody else has to finish.
+impl<T: Transport> Drop for Keeper<T> {
+    fn drop(&mut self) {
+        if let Some(work) = self.under_way.take() {
+            let kind = work.duty.kind();
+            let why = "it ends with its door; what is stored is safe, and is served meanwhile; another keeper, this one \
+                       when it is back, or 'sdht repair', goes on with it";
+            (self.tell)(&Deed::SetAside { kind, why: why.into() });
+        }
+    }
+}
+
 impl<T: Transport> Keeper<T> {
     pub(super) fn note(&mut self, what: String) {
         (self.tell)(&Deed::Noticed(what));

@@ -139,10 +139,9 @@ pub(super) struct Watcher {
 
 impl Watcher {
     /// Looks for as long as it is polled. Whoever listens hears the end when it is dropped.
-    pub(super) async fn watch(mut self, metrics: &Metrics) {
+    pub(super) async fn watch(mut self, metrics: &Metrics, changes: &Rc<Changes>) {
         let mut beat = interval(EVERY);
         beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let changes = Rc::<Changes>::default();
         let mut load = Load::default();
         loop {
             tokio::select! {
@@ -164,7 +163,7 @@ impl Watcher {
                 self.look.forget();
                 continue;
             }
-            if let Some(picture) = self.look.picture(&changes, &self.window.deeds, load).await {
+            if let Some(picture) = self.look.picture(changes, &self.window.deeds, load).await {
                 self.show.send_replace(Some(picture.event().into()));
             }
         }
