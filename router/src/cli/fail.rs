@@ -66,6 +66,14 @@ impl Fail {
         Self::other(format!("{}: {why}", path.display()))
     }
 
+    /// A file or a pipe that could not be written to. Whoever has stopped reading knows why, as with standard output.
+    pub(crate) fn written(path: &Path, why: io::Error) -> Self {
+        match why.kind() {
+            io::ErrorKind::BrokenPipe => why.into(),
+            _ => Self::file(path, why),
+        }
+    }
+
     /// Only an exit code: what there is to say was said.
     pub(crate) fn silent(code: Code) -> Self {
         Self::new(code, "")
