@@ -37,7 +37,7 @@ use crate::{
     plan::{Goal, NoGoal, Step, even::Load},
     router::Router,
     transport::{Silence, Transport},
-    walk::{NoRing, Walked},
+    walk::{Hop, NoRing, Walked},
 };
 use futures_util::future::join_all;
 use minor_protocol::{
@@ -187,9 +187,11 @@ impl<T: Transport> Router<T> {
         let tell: &mut dyn FnMut(Progress) = &mut |progress| watched.tell(progress);
         let silent = |silence| NotMoved::Silent { address: address.to_owned(), silence };
         let (hello, _) = self.hello(address).await.map_err(silent)?;
-        let arcs = self.heed_majorities(tell).await?.arcs;
-        let mut members = arcs.iter().flat_map(|arc| &arc.members);
-        if members.any(|m| m.address == address && m.storage != hello.member.storage) {
+        let Walked { hops, arcs } = self.heed_majorities(tell).await?;
+        let mut there =
+            arcs.iter().flat_map(|arc| &arc.members).filter(|member| member.address == address);
+        let heard = || hops.iter().filter_map(Hop::heard).chain([(address, hello.member.storage)]);
+        if there.any(|member| Presence::of(member, heard()) == Presence::Replaced) {
             return Err(NotMoved::Replaced { address: address.to_owned() });
         }
         let ring = arcs[0].ring;

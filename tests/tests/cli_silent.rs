@@ -218,6 +218,28 @@ fn a_disk_that_was_wiped_is_said_to_be_so() {
 }
 
 #[test]
+fn a_storage_of_another_ring_in_the_place_of_one_is_said_to_have_taken_it() {
+    let (home, mut storages) = filled_ring_of(4);
+    wiped(&mut storages[3]);
+    let (first, place) = (address(&storages[0]), address(&storages[3]));
+    Home::default().ends(0, &["join", &place]);
+    let words = format!("nother storage lives at {place} now");
+    let says = |code: i32, line: &[&str]| {
+        let told = home.ends(code, &[line, &["--ring", &first]].concat());
+        assert!(format!("{}{}", told.text(), told.err).contains(&words), "{line:?}: {told}");
+    };
+    says(8, &["status"]);
+    says(4, &["remove", &place]);
+    says(4, &["join", &place]);
+    // It is the storage that this ring had there that goes; the other is let alone.
+    home.ends(0, &["remove", &place, "--dead", "--ring", &first]);
+    let told = home.ends(1, &["join", &place, "--ring", &first]);
+    assert!(told.err.contains("refuses"), "{told}");
+    assert!(home.prints(&["status", "--ring", &first]).contains("All is well"));
+    assert_eq!(home.prints(&["keys", "--ring", &first]).lines().count(), 20);
+}
+
+#[test]
 fn status_counts_the_copies_that_answer_and_sees_those_that_lag() {
     let (home, mut storages) = filled_ring_of(4);
     storages[2].1.kill9();

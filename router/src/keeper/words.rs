@@ -62,16 +62,24 @@ impl<T: Transport> Keeper<T> {
 
     /// Notes in whose place another storage answers, of those in the ring and of those who were in it.
     pub(super) fn see_the_replaced(&mut self, looked: &Looked) {
-        let now = replaced(&self.members, &looked.outside);
+        let now = replaced(&self.members, &looked.heard);
         let before = std::mem::replace(&mut self.replaced, now.clone());
         for storage in now.difference(&before) {
             let who = self.address(*storage);
+            if looked.foreign.contains(&who) {
+                self.note(format!(
+                    "finds a storage of another ring at {who}: the one that this ring had there is gone, and to be evicted"
+                ));
+                continue;
+            }
             self.note(format!(
                 "finds another storage at {who}, on an empty disk: the one that the ring had there is gone, and to be evicted; then 'sdht join {who}' brings the new one in"
             ));
         }
-        for storage in replaced(&self.gone, &looked.outside) {
-            if let Some(Member { address, .. }) = self.gone.remove(&storage) {
+        for storage in replaced(&self.gone, &looked.heard) {
+            if let Some(Member { address, .. }) = self.gone.remove(&storage)
+                && !looked.foreign.contains(&address)
+            {
                 self.note(format!("finds a storage at {address} that is in no ring, where one was evicted: 'sdht join {address}' brings it in"));
             }
         }

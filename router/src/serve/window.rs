@@ -252,12 +252,10 @@ impl Look {
                 (None, _) => false,
             };
             let fresh = told.values().filter(is_fresh).filter_map(|told| told.seen.as_ref());
-            // Who is in no ring, at an address of this one, has taken another's place.
+            // Who is no member, at an address of this ring, has taken another's place.
             let members = || self.arcs.iter().flat_map(|arc| &arc.members);
-            let is_other = |seen: &Seen| {
-                seen.hello.ring.is_none()
-                    && members().all(|member| member.storage != seen.hello.member.storage)
-            };
+            let is_other =
+                |seen: &Seen| members().all(|member| member.storage != seen.hello.member.storage);
             let fresh = fresh.filter(|(seen, _)| seen.hello.ring == Some(ring) || is_other(seen));
             fresh.map(|(seen, _)| (seen.hello.member.storage, seen.clone())).collect()
         };
