@@ -137,6 +137,17 @@ pub enum NotMoved {
         /// Where.
         address: String,
     },
+    /// It was to be told what would move, and those who are missing did not answer in time. Nothing was changed.
+    #[error(
+        "what would move could not be told within {} s: waited in vain for {}; nothing was changed",
+        *within_ms as f64 / 1_000.0, missing.join(" and ")
+    )]
+    NotSeen {
+        /// How long it was tried.
+        within_ms: u64,
+        /// Where nobody answered.
+        missing: Vec<String>,
+    },
     /// A step made no progress for too long.
     #[error(
         "the arc {arc} is stuck: {why}. What was agreed so far holds, and what has a majority is served; the same again goes on from here."

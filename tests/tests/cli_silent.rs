@@ -69,6 +69,41 @@ fn a_storage_that_hangs_costs_one_wait_and_is_named() {
 }
 
 #[test]
+fn what_would_move_is_told_within_the_time_or_whom_it_waited_for() {
+    let (home, storages) = filled_ring_of(4);
+    let new = process::fresh();
+    let (first, joins) = (address(&storages[0]), address(&new));
+    let lines = [&["copies", "4"][..], &["balance"], &["remove", &first], &["join", &joins]];
+    let within = Duration::from_secs(3);
+    let plans = |code: i32| {
+        lines.map(|line| {
+            let (told, took) = timed(&home, &[line, &["--plan", "--timeout", "3s"]].concat());
+            // A command takes a moment to start; and who joins looks for the ring first, in a wait of its own.
+            let waits = if line[0] == "join" { 2 } else { 1 };
+            let is_in_time = took < waits * within + Duration::from_millis(1_500);
+            assert!(told.code == code && is_in_time, "{line:?} {took:?}: {told}");
+            told
+        })
+    };
+    storages[2].1.pause();
+    for told in plans(0) {
+        assert!(!told.err.contains("sdht: "), "whoever hangs is not needed: {told}");
+    }
+    // Where all who keep an arc hang, nobody can tell what it holds.
+    storages[1].1.pause();
+    storages[3].1.pause();
+    for told in plans(5) {
+        // Who is to be removed is looked for first.
+        let why = ["nothing was changed", "none keeps the arc"];
+        assert!(why.iter().any(|why| told.err.contains(why)), "{told}");
+        for silent in &storages[1..] {
+            assert!(told.err.contains(&address(silent)), "{silent:?} is named: {told}");
+        }
+    }
+    storages[1..].iter().for_each(|storage| storage.1.resume());
+}
+
+#[test]
 fn without_a_majority_nothing_is_changed_and_it_ends_in_time() {
     let (home, storages) = filled_ring_of(4);
     let new = process::fresh();

@@ -290,6 +290,7 @@ impl From<NotMoved> for Fail {
             NotMoved::Unknown { .. } => {
                 Self::new(Code::NotFound, what).next("'sdht status' shows who is in the ring.")
             }
+            NotMoved::NotSeen { .. } => Self::new(Code::NoMajority, what).next(SEE_STATUS),
             NotMoved::Uneven(_) => Self::other(what)
                 .next("All is served as before; with more keys it evens out. 'sdht status' shows the shares."),
             NotMoved::Stuck { .. } => Self::other(what).next(format!(

@@ -87,7 +87,7 @@ pub(crate) struct Options {
     token_file: Option<std::path::PathBuf>,
 
     /// How long one operation is tried, as 10s, 500ms or 2m; and how long a change of the ring, however long it takes, goes
-    /// without getting any further. [env: SDHT_TIMEOUT] [default: 10s, and 30s for a change of the ring]
+    /// without getting any further, or looks at the ring for --plan. [env: SDHT_TIMEOUT] [default: 10s, and 30s for a change of the ring]
     #[arg(long, global = true, value_name = "TIME", value_parser = settings::duration)]
     timeout: Option<std::time::Duration>,
 

@@ -311,9 +311,10 @@ fn silent(address: &str, silence: &Silence) -> Problem {
 impl From<NotMoved> for Problem {
     fn from(why: NotMoved) -> Self {
         match why {
-            NotMoved::NoRing(_) | NotMoved::Stuck { .. } | NotMoved::Ended => {
-                Self::not_now(why.to_string())
-            }
+            NotMoved::NoRing(_)
+            | NotMoved::Stuck { .. }
+            | NotMoved::NotSeen { .. }
+            | NotMoved::Ended => Self::not_now(why.to_string()),
             NotMoved::Silent { .. } => Self::new(StatusCode::BAD_GATEWAY, why.to_string()),
             NotMoved::Unknown { .. } => Self::new(StatusCode::NOT_FOUND, why.to_string()),
             why => conflict(why.to_string()),
