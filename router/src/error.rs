@@ -287,7 +287,7 @@ impl NotMoved {
         match self {
             Self::NoRing(no_ring) => no_ring.is_retryable(),
             Self::Silent { .. } | Self::Stuck { .. } | Self::NoMajority(_) => true,
-            Self::NotBrought { .. } | Self::Beside(_) => true,
+            Self::NotBrought { .. } | Self::Beside(_) | Self::NotSeen { .. } => true,
             Self::Differs { .. } => false,
             Self::NotSwept(why) => why.is_retryable(),
             Self::NoGoal(_) | Self::Refused { .. } | Self::Uneven(_) => false,

@@ -110,17 +110,17 @@ impl Builder {
         self,
         addresses: impl IntoIterator<Item = A>,
     ) -> Result<Ring, NotConnected> {
-        let seeds = addresses.into_iter().map(Into::into).collect();
-        let known = !self.known.is_empty();
-        let ring = self.start(seeds).await?;
-        if known {
-            return Ok(ring);
-        }
-        match ring.walk().await {
-            // A part of the ring may be out of reach; the rest works.
-            Ok(_) | Err(NoRing::Gap { .. }) => Ok(ring),
-            Err(no_ring) => Err(no_ring.into()),
-        }
+        let ring = self.open(addresses).await?;
+        ring.find().await?;
+        Ok(ring)
+    }
+
+    /// The same without asking anybody yet, so that [`Ring::waited_for`] can be asked while [`Ring::find`] finds it.
+    pub async fn open<A: Into<String>>(
+        self,
+        addresses: impl IntoIterator<Item = A>,
+    ) -> Result<Ring, NotConnected> {
+        self.start(addresses.into_iter().map(Into::into).collect()).await
     }
 
     /// Makes the storage at this address a ring of its own: what it kept until now is the ring's first content.
@@ -222,6 +222,17 @@ impl Ring {
     /// The arcs as they are remembered, without asking anybody. To be kept for [`Builder::known`].
     pub async fn arcs(&self) -> Vec<RingArc> {
         self.run(|router| async move { router.arcs() }).await.unwrap_or_default()
+    }
+
+    /// Finds the ring, if no arc of it is remembered. A part of it may be out of reach; the rest works.
+    pub async fn find(&self) -> Result<(), NoRing> {
+        if !self.arcs().await.is_empty() {
+            return Ok(());
+        }
+        match self.walk().await {
+            Ok(_) | Err(NoRing::Gap { .. }) => Ok(()),
+            Err(no_ring) => Err(no_ring),
+        }
     }
 
     /// Goes round the ring, successor by successor, until it is closed.

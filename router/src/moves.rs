@@ -37,7 +37,7 @@ use crate::{
     plan::{Goal, NoGoal, Step, even::Load},
     router::Router,
     transport::{Silence, Transport},
-    walk::{NoRing, Walked},
+    walk::{Hop, NoRing, Walked},
 };
 use futures_util::future::join_all;
 use minor_protocol::{
@@ -137,6 +137,17 @@ pub enum NotMoved {
         /// Where.
         address: String,
     },
+    /// It was to be told what would move, and those who are missing did not answer in time. Nothing was changed.
+    #[error(
+        "what would move could not be told within {} s: waited in vain for {}; nothing was changed",
+        *within_ms as f64 / 1_000.0, missing.join(" and ")
+    )]
+    NotSeen {
+        /// How long it was tried.
+        within_ms: u64,
+        /// Where nobody answered.
+        missing: Vec<String>,
+    },
     /// A step made no progress for too long.
     #[error(
         "the arc {arc} is stuck: {why}. What was agreed so far holds, and what has a majority is served; the same again goes on from here."
@@ -187,9 +198,11 @@ impl<T: Transport> Router<T> {
         let tell: &mut dyn FnMut(Progress) = &mut |progress| watched.tell(progress);
         let silent = |silence| NotMoved::Silent { address: address.to_owned(), silence };
         let (hello, _) = self.hello(address).await.map_err(silent)?;
-        let arcs = self.heed_majorities(tell).await?.arcs;
-        let mut members = arcs.iter().flat_map(|arc| &arc.members);
-        if members.any(|m| m.address == address && m.storage != hello.member.storage) {
+        let Walked { hops, arcs } = self.heed_majorities(tell).await?;
+        let mut there =
+            arcs.iter().flat_map(|arc| &arc.members).filter(|member| member.address == address);
+        let heard = || hops.iter().filter_map(Hop::heard).chain([(address, hello.member.storage)]);
+        if there.any(|member| Presence::of(member, heard()) == Presence::Replaced) {
             return Err(NotMoved::Replaced { address: address.to_owned() });
         }
         let ring = arcs[0].ring;

@@ -229,6 +229,13 @@ impl<T: Transport> Router<T> {
         self.core.silent.borrow().contains(address)
     }
 
+    /// Who has been asked and has not answered, now or when it was last asked who is there.
+    pub(crate) fn awaited(&self) -> BTreeSet<String> {
+        let members = self.arcs().into_iter().flat_map(|arc| arc.members);
+        let silent = members.map(|member| member.address).filter(|there| self.is_silent(there));
+        silent.chain(self.core.lines.asked()).collect()
+    }
+
     /// It was asked at an address who is there.
     pub(crate) fn heard_at(&self, address: &str, silence: Option<&Silence>) {
         let mut silent = self.core.silent.borrow_mut();

@@ -14,6 +14,10 @@
 //!   all is well
 //! ```
 
+mod presence;
+
+pub use presence::Presence;
+
 use crate::plan::Goal;
 use minor_protocol::{Member, RingArc, StorageId, message::Hello};
 use serde::Serialize;
@@ -211,15 +215,21 @@ pub fn judge(arcs: &[RingArc], hellos: &[Hello], unlike: f64) -> State {
 }
 
 fn health(member: &Member, hello: Option<&Hello>, arcs: &[RingArc], hellos: &[Hello]) -> Health {
-    match hello {
-        None if hellos.iter().any(|other| other.member.address == member.address) => {
-            Health::Replaced
-        }
-        None => Health::Silent,
-        Some(hello) if hello.kept.iter().any(|kept| kept.damaged) => Health::Damaged,
-        Some(hello) if hello.full => Health::Full,
-        Some(_) if arcs.iter().any(|arc| arc.filling == Some(member.storage)) => Health::Filling,
-        Some(_) => Health::Serving,
+    let Some(hello) = hello else {
+        let heard = hellos.iter().map(|hello| (&*hello.member.address, hello.member.storage));
+        return match Presence::of(member, heard) {
+            Presence::Replaced => Health::Replaced,
+            Presence::Silent | Presence::Answers => Health::Silent,
+        };
+    };
+    if hello.kept.iter().any(|kept| kept.damaged) {
+        Health::Damaged
+    } else if hello.full {
+        Health::Full
+    } else if arcs.iter().any(|arc| arc.filling == Some(member.storage)) {
+        Health::Filling
+    } else {
+        Health::Serving
     }
 }
 

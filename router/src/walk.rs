@@ -106,6 +106,11 @@ pub struct Hop {
 }
 
 impl Hop {
+    /// Who answered, and at which address.
+    pub fn heard(&self) -> Option<(&str, StorageId)> {
+        self.hello.as_ref().map(|hello| (&*self.address, hello.member.storage))
+    }
+
     /// Whether this storage answered.
     pub fn is(&self, storage: StorageId) -> bool {
         self.hello.as_ref().is_some_and(|hello| hello.member.storage == storage)
@@ -192,7 +197,7 @@ impl<T: Transport> Router<T> {
     }
 
     /// The same, with these addresses too, of everybody at once and without waiting for anybody longer than this: for whoever
-    /// looks again and again.
+    /// looks again and again. Storages of other rings are heard, and not listened to.
     pub(crate) async fn look_about(&self, also: &[String], patience: Duration) -> Vec<Hop> {
         let mut walk = self.begin();
         walk.hear_of(also.iter().cloned());
@@ -207,11 +212,10 @@ impl<T: Transport> Router<T> {
                 if heard.is_err() {
                     self.heard_at(&address, Some(&Silence::TooLate(patience.as_millis() as u64)));
                 }
-                let of_this_ring = |(hello, starts): (Hello, u64)| {
+                let hello = heard.ok().and_then(Result::ok).map(|(hello, starts)| {
                     self.hear_hello(&mut walk, &address, &hello, starts);
-                    (hello.ring.is_none() || hello.ring == self.ring_id()).then_some(hello)
-                };
-                let hello = heard.ok().and_then(Result::ok).and_then(of_this_ring);
+                    hello
+                });
                 walk.hops.push(Hop { address, hello });
             }
         }

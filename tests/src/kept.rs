@@ -77,6 +77,11 @@ impl Kept {
         self.door.log()
     }
 
+    /// Closes the door, and gives all that it said; the storages stay.
+    pub fn close(self) -> (String, Vec<Storage>) {
+        (self.door.close().err, self.storages)
+    }
+
     /// What `/metrics` counts under this name.
     pub fn figure(&self, name: &str) -> u64 {
         let text = self.call(&Call::get("/metrics")).text();

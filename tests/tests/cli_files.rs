@@ -9,6 +9,7 @@ use sdht_tests::{
 };
 use std::{
     fs,
+    io::Read,
     os::unix::fs::{MetadataExt, PermissionsExt, symlink},
     path::PathBuf,
     process::Child,
@@ -168,4 +169,54 @@ fn a_pipe_that_nobody_reads_is_given_up_by_ctrl_c() {
         assert_eq!(told.code, 130, "{line:?}: {told}");
     }
     assert_eq!(files(&home), ["pipe"]);
+}
+
+#[test]
+fn whoever_stops_reading_is_no_failure_whatever_the_pipe_is_called() {
+    let (home, _storages) = with_a_long_value();
+    for line in [
+        &["get", "long"][..],
+        &["get", "long", "-o", "-"],
+        &["get", "long", "-o", "/dev/stdout"],
+        &["export"],
+        &["export", "-o", "-"],
+        &["export", "-o", "/dev/stdout"],
+    ] {
+        let mut child = home.begin(line);
+        // As `head -c1` does.
+        child.stdout.take().unwrap().read_exact(&mut [0]).unwrap();
+        let told = Told::of(child.wait_with_output().unwrap());
+        assert_eq!((told.code, told.err.as_str()), (0, ""), "{line:?}");
+    }
+}
+
+#[test]
+fn a_file_called_minus_is_standard_input() {
+    let (home, _storages) = ring_of(1);
+    assert_eq!(home.sdht_fed(&["set", "k", "-f", "-"], b"typed").code, 0);
+    assert_eq!(home.prints(&["get", "k"]), "typed");
+    let archive = home.ends(0, &["export"]).out;
+    home.ends(0, &["del", "k"]);
+    assert_eq!(home.sdht_fed(&["import", "-f", "-"], &archive).code, 0);
+    assert_eq!(home.prints(&["get", "k"]), "typed");
+    assert!(files(&home).is_empty());
+}
+
+#[test]
+fn where_no_second_file_can_be_made_the_one_that_is_there_is_written_to_in_place() {
+    let (home, _storages) = ring_of(1);
+    home.ends(0, &["set", "k", "value"]);
+    // As long as a name may be: another name beside it cannot be made, whoever one is.
+    let name = "n".repeat(255);
+    let file = home.path().join(&name);
+    fs::write(&file, "what was there, and is longer").unwrap();
+    let before = fs::metadata(&file).unwrap().ino();
+    home.ends(0, &["get", "k", "-o", &name]);
+    assert_eq!(fs::read_to_string(&file).unwrap(), "value");
+    assert_eq!(fs::metadata(&file).unwrap().ino(), before);
+    home.ends(3, &["get", "nothing", "-o", &name]);
+    assert_eq!(fs::read_to_string(&file).unwrap(), "value", "nothing came, and it stays");
+    home.ends(0, &["export", "-o", &name]);
+    assert!(fs::read(&file).unwrap() == home.ends(0, &["export"]).out);
+    assert_eq!(files(&home), [name]);
 }

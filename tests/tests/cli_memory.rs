@@ -4,6 +4,7 @@
 use sdht_tests::{
     command::{Home, Told},
     process::{self, Launch, Process},
+    rings::ring_of,
 };
 use std::{fs, os::unix::fs::PermissionsExt, path::Path};
 
@@ -145,9 +146,30 @@ fn a_ring_goes_into_a_stream_and_out_of_it_into_a_ring_of_another_size() {
     let expires =
         |home: &Home| home.ends(0, &["get", "brief", "--json"]).json()[0]["expires"].clone();
     assert!(expires(&large).is_string() && expires(&large) == expires(&small));
+}
 
-    let told = small.sdht_fed(&["import"], &stream[..stream.len() / 2]);
-    assert!(told.code == 1 && told.err.contains("ends too early"), "{told}");
-    let told = small.sdht_fed(&["import"], b"no archive");
-    assert!(told.code == 1 && told.err.contains("item 1"), "{told}");
+#[test]
+fn of_a_stream_that_is_not_whole_it_is_said_where_and_why_what_was_set_and_what_to_do() {
+    let (home, _storages) = ring_of(1);
+    for n in 0..30 {
+        home.ends(0, &["set", &format!("key {n}"), &"v".repeat(n * 4_000)]);
+    }
+    let stream = home.ends(0, &["export"]).out;
+    let (empty, _alone) = ring_of(1);
+    let told = empty.sdht_fed(&["import"], b"no archive");
+    assert!(told.code == 1 && told.err.contains("standard input: item 1"), "{told}");
+    // In the middle, where a value of many pieces is on its way, and near the end.
+    for end in [stream.len() / 2, stream.len() - 50_000, stream.len() - 3] {
+        fs::write(empty.path().join("cut"), &stream[..end]).unwrap();
+        let told = empty.ends(1, &["import", "-f", "cut"]);
+        assert!(told.err.starts_with("sdht: cut: item "), "{told}");
+        for said in ["ends too early", "What was set stays", "'sdht export' makes one"] {
+            assert!(told.err.contains(said), "{said}: {told}");
+        }
+        let set =
+            format!("({} keys were set before that)", empty.prints(&["keys"]).lines().count());
+        assert!(told.err.contains(&set), "{set}: {told}");
+    }
+    assert_eq!(empty.sdht_fed(&["import"], &stream).code, 0);
+    assert_eq!(empty.prints(&["keys"]), home.prints(&["keys"]));
 }

@@ -69,6 +69,41 @@ fn a_storage_that_hangs_costs_one_wait_and_is_named() {
 }
 
 #[test]
+fn what_would_move_is_told_within_the_time_or_whom_it_waited_for() {
+    let (home, storages) = filled_ring_of(4);
+    let new = process::fresh();
+    let (first, joins) = (address(&storages[0]), address(&new));
+    let lines = [&["copies", "4"][..], &["balance"], &["remove", &first], &["join", &joins]];
+    let within = Duration::from_secs(3);
+    let plans = |code: i32| {
+        lines.map(|line| {
+            let (told, took) = timed(&home, &[line, &["--plan", "--timeout", "3s"]].concat());
+            // A command takes a moment to start; and who joins looks for the ring first, in a wait of its own.
+            let waits = if line[0] == "join" { 2 } else { 1 };
+            let is_in_time = took < waits * within + Duration::from_millis(1_500);
+            assert!(told.code == code && is_in_time, "{line:?} {took:?}: {told}");
+            told
+        })
+    };
+    storages[2].1.pause();
+    for told in plans(0) {
+        assert!(!told.err.contains("sdht: "), "whoever hangs is not needed: {told}");
+    }
+    // Where all who keep an arc hang, nobody can tell what it holds.
+    storages[1].1.pause();
+    storages[3].1.pause();
+    for told in plans(5) {
+        // Who is to be removed is looked for first.
+        let why = ["nothing was changed", "none keeps the arc"];
+        assert!(why.iter().any(|why| told.err.contains(why)), "{told}");
+        for silent in &storages[1..] {
+            assert!(told.err.contains(&address(silent)), "{silent:?} is named: {told}");
+        }
+    }
+    storages[1..].iter().for_each(|storage| storage.1.resume());
+}
+
+#[test]
 fn without_a_majority_nothing_is_changed_and_it_ends_in_time() {
     let (home, storages) = filled_ring_of(4);
     let new = process::fresh();
@@ -218,6 +253,28 @@ fn a_disk_that_was_wiped_is_said_to_be_so() {
 }
 
 #[test]
+fn a_storage_of_another_ring_in_the_place_of_one_is_said_to_have_taken_it() {
+    let (home, mut storages) = filled_ring_of(4);
+    wiped(&mut storages[3]);
+    let (first, place) = (address(&storages[0]), address(&storages[3]));
+    Home::default().ends(0, &["join", &place]);
+    let words = format!("nother storage lives at {place} now");
+    let says = |code: i32, line: &[&str]| {
+        let told = home.ends(code, &[line, &["--ring", &first]].concat());
+        assert!(format!("{}{}", told.text(), told.err).contains(&words), "{line:?}: {told}");
+    };
+    says(8, &["status"]);
+    says(4, &["remove", &place]);
+    says(4, &["join", &place]);
+    // It is the storage that this ring had there that goes; the other is let alone.
+    home.ends(0, &["remove", &place, "--dead", "--ring", &first]);
+    let told = home.ends(1, &["join", &place, "--ring", &first]);
+    assert!(told.err.contains("refuses"), "{told}");
+    assert!(home.prints(&["status", "--ring", &first]).contains("All is well"));
+    assert_eq!(home.prints(&["keys", "--ring", &first]).lines().count(), 20);
+}
+
+#[test]
 fn status_counts_the_copies_that_answer_and_sees_those_that_lag() {
     let (home, mut storages) = filled_ring_of(4);
     storages[2].1.kill9();
@@ -287,6 +344,39 @@ fn a_program_that_is_no_storage_is_told_from_nobody() {
     drop(storages);
 }
 
+/// The first line of what a command without a majority says, which comes within a second, and the rest.
+fn said_in_time(home: &Home, line: &[&str]) -> (String, String) {
+    let mut child = home.begin(line);
+    let begun = Instant::now();
+    let (mut first, mut rest) = (String::new(), String::new());
+    let mut err = BufReader::new(child.stderr.take().unwrap());
+    err.read_line(&mut first).unwrap();
+    // A second, and what a busy machine takes to start it.
+    assert!(begun.elapsed() < Duration::from_millis(2_500), "{line:?}: {:?}", begun.elapsed());
+    err.read_to_string(&mut rest).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(5), "{line:?}: {first}{rest}");
+    (first, rest)
+}
+
+#[test]
+fn a_ring_that_was_never_reached_is_not_waited_for_in_silence() {
+    let home = Home::default();
+    // They accept, and never answer.
+    let mute = [(); 2].map(|()| std::net::TcpListener::bind("127.0.0.1:0").unwrap());
+    let places = mute.each_ref().map(|mute| mute.local_addr().unwrap().to_string());
+    let ring = places.join(",");
+    for line in [&["get", "k"][..], &["keys"], &["join", &places[0]], &["serve", "-p", "0"]] {
+        let line = [line, &["--ring", &ring, "--timeout", "3s"]].concat();
+        let (first, rest) = said_in_time(&home, &line);
+        for place in &places {
+            let words = format!("{place} does not answer; it is waited for");
+            assert_eq!(format!("{first}{rest}").matches(&words).count(), 1, "{line:?}: {rest}");
+        }
+        let quiet = home.ends(5, &[&line[..], &["--quiet"]].concat());
+        assert!(quiet.err.starts_with("sdht: "), "{quiet}");
+    }
+}
+
 #[test]
 fn what_is_tried_in_vain_says_so_within_a_second_and_ends_when_the_time_is_up() {
     let (home, mut storages) = filled_ring_of(3);
@@ -294,18 +384,10 @@ fn what_is_tried_in_vain_says_so_within_a_second_and_ends_when_the_time_is_up() 
     storages.iter_mut().for_each(|storage| storage.1.kill9());
     for line in [&["get", "key 1"][..], &["set", "key 1", "v"], &["keys"], &["repair"]] {
         let begun = Instant::now();
-        let mut child = home.begin(&[line, &["--timeout", "4s"]].concat());
-        let mut first = String::new();
-        let mut err = BufReader::new(child.stderr.take().unwrap());
-        err.read_line(&mut first).unwrap();
-        // A second, and what a busy machine takes to start it.
-        assert!(begun.elapsed() < Duration::from_millis(2_500), "{line:?}: {:?}", begun.elapsed());
+        let (first, rest) = said_in_time(&home, &[line, &["--timeout", "4s"]].concat());
         assert!(first.contains("no majority answers") || first.contains("refused"), "{first}");
         assert!(first.contains("tried again") && first.contains("--timeout"), "{first}");
-        let mut rest = String::new();
-        err.read_to_string(&mut rest).unwrap();
-        let code = child.wait().unwrap().code();
-        assert!(code == Some(5) && begun.elapsed() >= Duration::from_secs(4), "{line:?}: {rest}");
+        assert!(begun.elapsed() >= Duration::from_secs(4), "{line:?}: {rest}");
         assert!(rest.starts_with("sdht: "), "it is said once: {rest}");
         let quiet = home.ends(5, &[line, &["--timeout", "1s", "--quiet"]].concat());
         assert!(quiet.err.starts_with("sdht: "), "{quiet}");

@@ -84,6 +84,11 @@ fn curl_alone_does_everything() {
     assert_eq!(put(&["-H", &matches], "/v1/kv/a/key").0, 412, "it is another one by now");
     let head = open.call(&Call::new("HEAD", "/v1/kv/a/key"));
     assert_eq!((head.status, head.header("content-length")), (200, Some("5")));
+    for range in ["bytes=1-3", "bytes=9-"] {
+        let head = open.call(&Call::new("HEAD", "/v1/kv/a/key").with("range", range));
+        let (length, part) = (head.header("content-length"), head.header("content-range"));
+        assert_eq!((head.status, length, part), (200, Some("5"), None), "Range is for GET");
+    }
 
     assert_eq!(put(&["-H", "Sdht-Ttl: 1"], "/v1/kv/brief").0, 201);
     wait_until("a brief value is gone", process::LIMIT, || open.curl(&[], "/v1/kv/brief").0 == 404);
@@ -125,8 +130,10 @@ fn a_long_value_passes_through_and_any_part_of_it_comes_back() {
         (206, Some("bytes 1000000-1200000/3000000"))
     );
     assert!(part.body == long[1_000_000..=1_200_000]);
-    let head = open.call(&Call::new("HEAD", "/v1/kv/long"));
-    assert_eq!((head.status, head.header("content-length")), (200, Some("3000000")));
+    for range in ["", "bytes=1-3"] {
+        let head = open.call(&Call::new("HEAD", "/v1/kv/long").with("range", range));
+        assert_eq!((head.status, head.header("content-length")), (200, Some("3000000")));
+    }
     let refused = open.call(&Call::put("/v1/kv/long", long.clone()).with("if-none-match", "*"));
     assert_eq!(refused.status, 412);
     let short = open.call(&Call::put("/v1/kv/long", "short"));

@@ -240,3 +240,24 @@ fn asks(storage: &Process) -> f64 {
         .filter(|line| line.starts_with("minor_storage_requests_total{place=\"ask\","));
     lines.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
 }
+
+#[test]
+fn a_door_that_closes_in_the_middle_of_a_change_says_what_it_leaves_and_how_it_is_finished() {
+    // A keeper would have something to say as well.
+    let scene = scene(4, 100, &["--no-keeper"]);
+    let leaving = scene.address(0);
+    // What waits for a storage is under way for long enough.
+    scene.storages[2].1.pause();
+    let (status, told) = change(&scene, "/v1/ring/remove", &json!({"address": leaving}));
+    assert_eq!(status, 202, "{told}");
+    let Scene { door, storages, home, .. } = scene;
+    let said = door.close().err;
+    let again = format!("sdht remove {leaving}");
+    let left = said.lines().find(|line| line.contains(&again)).expect(&said);
+    for word in ["in the middle of a change", "is safe", "served meanwhile", "'sdht repair'"] {
+        assert!(left.contains(word), "{word}: {said}");
+    }
+    storages[2].1.resume();
+    home.ends(0, &["remove", &leaving]);
+    assert_eq!(home.sdht(&["status"]).code, 0);
+}

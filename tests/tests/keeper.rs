@@ -112,3 +112,15 @@ fn of_three_nobody_is_evicted_since_nobody_could_take_over_until_a_fourth_joins(
     });
     assert_eq!(kept.call(&Call::get("/v1/kv/k")).text(), "v");
 }
+
+#[test]
+fn a_keeper_that_ends_in_the_middle_says_what_it_leaves_and_who_finishes_it() {
+    // So slowly that it is seen at work.
+    let mut kept = kept(4, &["--max-rate", "2000"]);
+    kept.home.ends(0, &["load", "100", "--value-size", "2000", "--seed", "7"]);
+    kept.storages[3].1.kill9();
+    kept.waits_for("it is at work", || kept.log().contains("begins evicting the dead"));
+    let (said, _storages) = kept.close();
+    let left = said.lines().find(|line| line.contains("leaves evicting the dead")).expect(&said);
+    assert!(left.contains("is safe") && left.contains("sdht repair"), "{said}");
+}

@@ -44,6 +44,12 @@ fn head_answers_as_get_without_the_body() {
     let next = connection.call(&Call::get("/v1/kv/k")).unwrap();
     assert_eq!((next.status, next.text().as_str()), (200, "12345"));
     assert_eq!(storage.call(&Call::new("HEAD", "/v1/kv/absent")).status, 404);
+    // Range is for GET, and nobody has to heed it.
+    for range in ["bytes=1-3", "bytes=9-"] {
+        let head = storage.call(&Call::new("HEAD", "/v1/kv/k").with("range", range));
+        let (length, part) = (head.header("content-length"), head.header("content-range"));
+        assert_eq!((head.status, length, part), (200, Some("5"), None));
+    }
 }
 
 #[test]

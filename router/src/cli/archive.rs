@@ -103,7 +103,7 @@ impl<R: Read> Reader<R> {
     pub(crate) fn new(from: R) -> Result<Self, NoArchive> {
         let from = Hashing { from, crc: crc32fast::Hasher::new(), bytes: 0 };
         let mut reader = Self { from, item: 0, values: 0, left: 0 };
-        match reader.item()? {
+        match reader.next_item()? {
             Item::Head { archive, version } if archive == ARCHIVE && version == VERSION => {
                 Ok(reader)
             }
@@ -118,7 +118,7 @@ impl<R: Read> Reader<R> {
     pub(crate) fn value(&mut self) -> Result<Option<About>, NoArchive> {
         assert_eq!(self.left, 0, "the value before was taken");
         let expected = self.from.crc.clone().finalize();
-        match self.item()? {
+        match self.next_item()? {
             Item::Value(about) => {
                 self.left = about.length;
                 self.values += 1;
@@ -140,7 +140,7 @@ impl<R: Read> Reader<R> {
         if self.left == 0 {
             return Ok(None);
         }
-        let Item::Piece(piece) = self.item()? else {
+        let Item::Piece(piece) = self.next_item()? else {
             return Err(self.malformed("a piece of a value is missing"));
         };
         match self.left.checked_sub(piece.len() as u64) {
@@ -151,7 +151,12 @@ impl<R: Read> Reader<R> {
         Ok(Some(piece))
     }
 
-    fn item(&mut self) -> Result<Item, NoArchive> {
+    /// The item that was read last, counted from 1.
+    pub(crate) fn item(&self) -> u64 {
+        self.item
+    }
+
+    fn next_item(&mut self) -> Result<Item, NoArchive> {
         self.item += 1;
         match ciborium::from_reader(&mut self.from) {
             Ok(item) => Ok(item),

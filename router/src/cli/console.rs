@@ -6,6 +6,7 @@ use super::{
     memory::Memory,
     settings::{Origin, Settings},
 };
+use futures_util::future::{Either, select};
 use sdht::{NotConnected, Ring, Token, counters::Counters, handle::Builder};
 use serde::Serialize;
 use std::{
@@ -15,6 +16,7 @@ use std::{
     io::{self, BufRead, BufWriter, IsTerminal, Stdout, Write},
     os::unix::fs::PermissionsExt,
     path::Path,
+    pin::pin,
     thread,
     time::{Duration, Instant},
 };
@@ -35,6 +37,8 @@ pub(crate) struct Console {
     /// Where every router of this process counts what it does.
     pub(crate) counters: std::sync::Arc<Counters>,
     ring: OnceCell<Ring>,
+    /// The one that is looked for.
+    sought: RefCell<Option<Ring>>,
     /// This ring is to be remembered also in place of another one.
     settles: Cell<bool>,
     out: RefCell<BufWriter<Stdout>>,
@@ -59,6 +63,7 @@ impl Console {
             memory,
             counters: std::sync::Arc::default(),
             ring: OnceCell::new(),
+            sought: RefCell::default(),
             settles: Cell::new(false),
             out: RefCell::new(BufWriter::new(io::stdout())),
         })
@@ -85,8 +90,20 @@ impl Console {
         if let Some(memory) = self.memory_of(named) {
             builder = builder.known(memory.arcs.clone());
         }
-        let ring = builder.connect(named.clone()).await;
+        let ring = self.connect(builder, named).await;
         Ok(ring.map(|ring| self.adopt(ring)))
+    }
+
+    /// Comes to a ring; whom it waits for meanwhile is said.
+    pub(crate) async fn connect(
+        &self,
+        builder: Builder,
+        addresses: &[String],
+    ) -> Result<Ring, NotConnected> {
+        let ring = builder.open(addresses.to_vec()).await?;
+        self.sought.replace(Some(ring.clone()));
+        ring.find().await?;
+        Ok(ring)
     }
 
     /// This is the ring of this command.
@@ -99,13 +116,22 @@ impl Console {
         self.settles.set(true);
     }
 
+    /// Does something, and says meanwhile who is waited for.
+    pub(crate) async fn aloud<T>(&self, work: impl Future<Output = T>) -> T {
+        match select(pin!(work), pin!(self.say_who_is_waited_for())).await {
+            Either::Left((done, _)) => done,
+            Either::Right((never, _)) => match never {},
+        }
+    }
+
     /// Says whom the command waits for, each once, and what it tries in vain, as long as it takes.
-    pub(crate) async fn say_who_is_waited_for(&self) -> Infallible {
+    async fn say_who_is_waited_for(&self) -> Infallible {
         let mut said: Vec<String> = vec![];
         let mut said_why: Option<Instant> = None;
         loop {
             actix_rt::time::sleep(GLANCE).await;
-            let Some(ring) = self.ring.get() else { continue };
+            let sought = || self.sought.borrow().clone();
+            let Some(ring) = self.ring.get().cloned().or_else(sought) else { continue };
             for address in ring.waited_for().await.into_keys() {
                 if !said.contains(&address) {
                     self.say(format_args!("{address} does not answer; it is waited for"));

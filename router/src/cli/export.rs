@@ -14,7 +14,7 @@ use sdht::NotGot;
 use serde_json::json;
 use std::{
     io::{self, BufWriter, IsTerminal, Write},
-    path::PathBuf,
+    path::{Path, PathBuf},
 };
 
 /// Write every key and value as one stream, which 'sdht import' reads into a ring of any size.
@@ -27,7 +27,8 @@ Examples:
   sdht export --max-rate 10MiB | zstd > backup.sdht.zst
   sdht export --ring 10.0.0.1:8000 | sdht import --ring 10.9.0.1:8000")]
 pub(crate) struct Export {
-    /// Write to this file instead of standard output; what is there under this name stays until all has come.
+    /// Write to this file, made whole under another name first where the directory allows it, so that what is there stays
+    /// until all has come; - is standard output, as if nothing were said.
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
 
@@ -40,16 +41,17 @@ const AT_ONCE: usize = 64;
 
 impl Export {
     pub(crate) async fn run(&self, console: &Console) -> Ended {
-        if self.output.is_none() && io::stdout().is_terminal() {
+        let output = self.output.as_deref().filter(|path| *path != Path::new("-"));
+        if output.is_none() && io::stdout().is_terminal() {
             return Err(Fail::usage("an archive is nothing for a terminal")
                 .next("Write it to a file with -o FILE, or into a pipe."));
         }
         let ring = console.ring().await?;
-        let failed = |why: io::Error| match &self.output {
-            Some(path) => Fail::file(path, why),
+        let failed = |why: io::Error| match output {
+            Some(path) => Fail::written(path, why),
             None => why.into(),
         };
-        let file = match &self.output {
+        let file = match output {
             Some(path) => Some(Whole::at(path).await.map_err(failed)?),
             None => None,
         };
@@ -91,7 +93,7 @@ impl Export {
         writer.end().map_err(failed)?;
         file.map_or(Ok(()), Whole::end_on_disk).map_err(failed)?;
         drop(line);
-        if console.json && self.output.is_some() {
+        if console.json && output.is_some() {
             return console.object(json!({ "keys": keys, "bytes": bytes }));
         }
         console.say(format_args!("{keys} keys, {}", indicatif::BinaryBytes(bytes)));

@@ -66,6 +66,14 @@ impl Fail {
         Self::other(format!("{}: {why}", path.display()))
     }
 
+    /// A file or a pipe that could not be written to. Whoever has stopped reading knows why, as with standard output.
+    pub(crate) fn written(path: &Path, why: io::Error) -> Self {
+        match why.kind() {
+            io::ErrorKind::BrokenPipe => why.into(),
+            _ => Self::file(path, why),
+        }
+    }
+
     /// Only an exit code: what there is to say was said.
     pub(crate) fn silent(code: Code) -> Self {
         Self::new(code, "")
@@ -282,6 +290,7 @@ impl From<NotMoved> for Fail {
             NotMoved::Unknown { .. } => {
                 Self::new(Code::NotFound, what).next("'sdht status' shows who is in the ring.")
             }
+            NotMoved::NotSeen { .. } => Self::new(Code::NoMajority, what).next(SEE_STATUS),
             NotMoved::Uneven(_) => Self::other(what)
                 .next("All is served as before; with more keys it evens out. 'sdht status' shows the shares."),
             NotMoved::Stuck { .. } => Self::other(what).next(format!(

@@ -30,7 +30,8 @@ pub(crate) struct Get {
     /// The key.
     key: String,
 
-    /// Write to this file, where what is there stays until all has come; - is standard output, even if that is a terminal and the bytes are no text.
+    /// Write to this file, made whole under another name first where the directory allows it, so that what is there stays
+    /// until all has come; - is standard output, even if that is a terminal and the bytes are no text.
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
 
@@ -101,7 +102,7 @@ impl Get {
             return console.object(self.shown(object).await?);
         }
         let Some(path) = file else { return self.write_out(console, object).await };
-        let failed = |why: io::Error| Fail::file(path, why);
+        let failed = |why: io::Error| Fail::written(path, why);
         let to = Whole::at(path).await.map_err(failed)?;
         let mut line = Line::new(console, format!("get {}", self.key));
         let mut written = 0;

@@ -132,7 +132,7 @@ impl Join {
         }
         // A storage whose join was broken off is of a ring of which it knows nothing yet.
         let mut knows_little = None;
-        match console.builder()?.connect(self.addresses.clone()).await {
+        match console.connect(console.builder()?, &self.addresses).await {
             Ok(ring) if is_whole(&ring.arcs().await) => return Ok(Some(console.adopt(ring))),
             Ok(ring) => knows_little = Some(ring),
             Err(NotConnected::NoRing(NoRing::NotFounded(_))) => {}
@@ -145,7 +145,7 @@ impl Join {
             Err(other) => return Err(other.into()),
         }
         if !is_named {
-            match console.builder()?.connect(known.value.clone()).await {
+            match console.connect(console.builder()?, &known.value).await {
                 Ok(ring) => return Ok(Some(console.adopt(ring))),
                 Err(NotConnected::NoRing(NoRing::NobodyAnswers { .. }))
                     if known.origin != Origin::BuiltIn =>

@@ -87,7 +87,7 @@ pub(crate) struct Options {
     token_file: Option<std::path::PathBuf>,
 
     /// How long one operation is tried, as 10s, 500ms or 2m; and how long a change of the ring, however long it takes, goes
-    /// without getting any further. [env: SDHT_TIMEOUT] [default: 10s, and 30s for a change of the ring]
+    /// without getting any further, or looks at the ring for --plan. [env: SDHT_TIMEOUT] [default: 10s, and 30s for a change of the ring]
     #[arg(long, global = true, value_name = "TIME", value_parser = settings::duration)]
     timeout: Option<std::time::Duration>,
 
@@ -304,12 +304,10 @@ fn in_a_runtime(verb: &Verb, console: &Console) -> Ended {
             return verb.run(console).await;
         }
         // Heard from the beginning: what is begun before anybody waits for anything is written down before it ends.
-        let (work, stop) = (pin!(verb.run(console)), pin!(sdht::serve::asked_to_stop()?));
-        let saying = pin!(console.say_who_is_waited_for());
-        let work = pin!(select(work, saying));
+        let work = pin!(console.aloud(verb.run(console)));
+        let stop = pin!(sdht::serve::asked_to_stop()?);
         let ended = match select(work, stop).await {
-            Either::Left((Either::Left((ended, _)), _)) => ended,
-            Either::Left((Either::Right((never, _)), _)) => match never {},
+            Either::Left((ended, _)) => ended,
             Either::Right(_) => {
                 let (code, what) = (Code::Interrupted, "interrupted".into());
                 Err(Fail { code, what, next: verb.stopped() })

@@ -49,7 +49,8 @@ impl Remove {
         }
         let mut is_anybody_there = false;
         for address in &self.addresses {
-            let walked = ring.survey().await?;
+            // For a plan it does not matter who answers.
+            let walked = if self.care.plan { ring.walk().await? } else { ring.survey().await? };
             let Some(leaver) = Leaver::at(address, &walked) else {
                 let is_there = |address: &String| Leaver::at(address, &walked).is_some();
                 if !is_anybody_there && !self.addresses.iter().any(is_there) {

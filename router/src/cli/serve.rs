@@ -121,12 +121,12 @@ impl Serve {
         beside: Option<&Beside>,
         mut asked: Pin<&mut impl Future<Output = ()>>,
     ) -> Ended {
-        let opening = pin!(async {
+        let opening = pin!(console.aloud(async {
             if let Some(beside) = beside {
                 beside.join(console).await?;
             }
             Ok::<_, Fail>(console.ring().await?.arcs().await)
-        });
+        }));
         let known = match select(opening, asked.as_mut()).await {
             Either::Left((known, _)) => known?,
             Either::Right(_) => return Err(Fail::new(Code::Interrupted, "interrupted")),

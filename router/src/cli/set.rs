@@ -12,7 +12,7 @@ use serde_json::json;
 use std::{
     fs::File,
     io::{self, Cursor, Read},
-    path::PathBuf,
+    path::{Path, PathBuf},
     thread,
     time::Duration,
 };
@@ -38,7 +38,7 @@ pub(crate) struct Set {
     #[arg(allow_negative_numbers = true)]
     value: Option<String>,
 
-    /// Take the bytes of this file.
+    /// Take the bytes of this file; - is standard input.
     #[arg(short, long)]
     file: Option<PathBuf>,
 
@@ -106,17 +106,28 @@ impl Set {
     fn source(&self) -> Result<Box<dyn Read + Send>, Fail> {
         Ok(match (&self.value, &self.file) {
             (Some(text), _) if text != "-" => Box::new(Cursor::new(text.clone())),
-            (_, Some(path)) => Box::new(File::open(path).map_err(|why| Fail::file(path, why))?),
-            _ => Box::new(io::stdin()),
+            _ => open(self.file.as_deref())?,
         })
     }
 
     /// The same for people.
     fn from(&self) -> String {
-        self.file
-            .as_ref()
-            .map_or_else(|| "standard input".into(), |path| path.display().to_string())
+        named(self.file.as_deref())
     }
+}
+
+/// The file that was named, or standard input.
+pub(super) fn open(file: Option<&Path>) -> Result<Box<dyn Read + Send>, Fail> {
+    Ok(match file.filter(|path| *path != Path::new("-")) {
+        Some(path) => Box::new(File::open(path).map_err(|why| Fail::file(path, why))?),
+        None => Box::new(io::stdin()),
+    })
+}
+
+/// The same for people.
+pub(super) fn named(file: Option<&Path>) -> String {
+    let file = file.filter(|path| *path != Path::new("-"));
+    file.map_or_else(|| "standard input".into(), |path| path.display().to_string())
 }
 
 /// Bytes of a piece: one more than a record holds, so that a first piece that is full is a large object's.

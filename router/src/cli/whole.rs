@@ -1,4 +1,5 @@
 //! A file that gets its name when it is whole: until then, what is there under the name stays, and what breaks off is removed.
+//! Where the directory does not allow a second file, the one that is there is written to in place.
 
 use std::{
     fs::{self, File, Permissions},
@@ -40,7 +41,18 @@ impl Whole {
         let path = behind_links(path);
         let mut unfinished = path.clone().into_os_string();
         unfinished.push(format!(".unfinished-{}", std::process::id()));
-        Self::named_later(unfinished.into(), path)
+        Self::named_later(unfinished.into(), path.clone()).or_else(|why| {
+            // Where no second file may be made, or no longer name, the one that is there is written to as it stands.
+            use io::ErrorKind::{InvalidFilename, PermissionDenied, ReadOnlyFilesystem};
+            let is_forbidden =
+                matches!(why.kind(), InvalidFilename | PermissionDenied | ReadOnlyFilesystem);
+            let in_place =
+                || File::options().write(true).truncate(true).open(&path).map_err(|_| ());
+            match is_forbidden.then(in_place) {
+                Some(Ok(file)) => Ok(Self { file, names: None }),
+                _ => Err(why),
+            }
+        })
     }
 
     /// A plain file that is called `unfinished` until it is whole, and then takes the place of whatever has its name.
@@ -71,7 +83,7 @@ impl Whole {
 
     /// The same, once the disk has it: the old file goes, and a power cut must not take the new one.
     pub(super) fn end_on_disk(self) -> io::Result<()> {
-        if self.names.is_some() {
+        if self.file.metadata()?.is_file() {
             self.file.sync_all()?;
         }
         self.end()

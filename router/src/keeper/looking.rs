@@ -1,7 +1,7 @@
 //! One look at the whole ring: everybody is asked, all at once, and who does not answer is asked again in another way.
 
 use super::watch::Sign;
-use crate::{router::Router, transport::Transport, walk::Hop};
+use crate::{router::Router, transport::Transport, verdict::Presence, walk::Hop};
 use futures_util::future::join_all;
 use minor_protocol::{
     Key, Member, Refusal, Reply, Request, RingArc, StorageId,
@@ -21,8 +21,10 @@ pub(super) struct Looked {
     pub(super) hellos: Vec<Hello>,
     /// Every storage of the ring.
     pub(super) signs: BTreeMap<StorageId, Sign>,
-    /// Whoever answered at an address but is in no ring.
-    pub(super) outside: BTreeMap<String, StorageId>,
+    /// Whoever answered, of this ring or not, and at which address.
+    pub(super) heard: Vec<(String, StorageId)>,
+    /// Where a storage of another ring answered.
+    pub(super) foreign: BTreeSet<String>,
 }
 
 impl Looked {
@@ -40,7 +42,12 @@ pub(super) async fn look<T: Transport>(
 ) -> Looked {
     let hops = router.look_about(also, patience).await;
     let ring = router.ring_id();
-    let outside = outside(&hops);
+    let heard = hops.iter().filter_map(Hop::heard);
+    let heard = heard.map(|(address, storage)| (address.to_owned(), storage)).collect();
+    let is_foreign = |hop: &&Hop| {
+        hop.hello.as_ref().is_some_and(|hello| hello.ring.is_some() && hello.ring != ring)
+    };
+    let foreign = hops.iter().filter(is_foreign).map(|hop| hop.address.clone()).collect();
     let hellos: Vec<Hello> = hops
         .into_iter()
         .filter_map(|Hop { hello, .. }| hello)
@@ -63,27 +70,18 @@ pub(super) async fn look<T: Transport>(
     .await;
     let hears = |id: &StorageId| says(id) || answered.contains(&(*id, true));
     let sign = |id: &StorageId| if hears(id) { Sign::Answered } else { Sign::Silent };
-    Looked { arcs, signs: members.keys().map(|id| (*id, sign(id))).collect(), hellos, outside }
+    let signs = members.keys().map(|id| (*id, sign(id))).collect();
+    Looked { arcs, hellos, signs, heard, foreign }
 }
 
-/// Who answered at an address but is in no ring.
-fn outside(hops: &[Hop]) -> BTreeMap<String, StorageId> {
-    let says = |hop: &Hop| {
-        let hello = hop.hello.as_ref().filter(|hello| hello.ring.is_none())?;
-        Some((hop.address.clone(), hello.member.storage))
-    };
-    hops.iter().filter_map(says).collect()
-}
-
-/// Those of these members in whose place another storage answers, one that is in no ring: a disk was wiped, or exchanged, or
-/// set aside as damaged, and who starts on an empty one has a new id.
+/// Those of these members in whose place another storage answers: a disk was wiped, or exchanged, or set aside as damaged, and
+/// who starts on an empty one has a new id.
 pub(super) fn replaced(
     members: &BTreeMap<StorageId, Member>,
-    outside: &BTreeMap<String, StorageId>,
+    heard: &[(String, StorageId)],
 ) -> BTreeSet<StorageId> {
-    let is_other = |member: &&Member| {
-        outside.get(&member.address).is_some_and(|storage| *storage != member.storage)
-    };
+    let heard = || heard.iter().map(|(address, storage)| (&**address, *storage));
+    let is_other = |member: &&Member| Presence::of(member, heard()) == Presence::Replaced;
     members.values().filter(is_other).map(|member| member.storage).collect()
 }
 
@@ -122,7 +120,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn who_answers_at_a_members_address_with_another_id_and_no_ring_is_told_from_silence() {
+    fn who_answers_at_a_members_address_with_another_id_is_told_from_silence() {
         let member = |id, address: &str| Member {
             storage: StorageId(id),
             address: address.into(),
@@ -130,8 +128,8 @@ mod tests {
         };
         let members = [member(1, "a:1"), member(2, "b:2"), member(3, "c:3")];
         let members = members.into_iter().map(|member| (member.storage, member)).collect();
-        let outside = [("a:1".to_owned(), StorageId(9)), ("c:3".to_owned(), StorageId(3))].into();
-        assert_eq!(replaced(&members, &outside), [StorageId(1)].into(), "3 has only left the ring");
-        assert!(replaced(&members, &BTreeMap::new()).is_empty());
+        let heard = [("a:1".to_owned(), StorageId(9)), ("c:3".to_owned(), StorageId(3))];
+        assert_eq!(replaced(&members, &heard), [StorageId(1)].into(), "3 has only left the ring");
+        assert!(replaced(&members, &[]).is_empty());
     }
 }

@@ -9,6 +9,18 @@ use super::{
 use crate::transport::Transport;
 use minor_protocol::{Member, StorageId};
 
+/// What it is in the middle of when it ends, somebody else has to finish.
+impl<T: Transport> Drop for Keeper<T> {
+    fn drop(&mut self) {
+        if let Some(work) = self.under_way.take() {
+            let kind = work.duty.kind();
+            let why = "it ends with its door; what is stored is safe, and is served meanwhile; another keeper, this one \
+                       when it is back, or 'sdht repair', goes on with it";
+            (self.tell)(&Deed::SetAside { kind, why: why.into() });
+        }
+    }
+}
+
 impl<T: Transport> Keeper<T> {
     pub(super) fn note(&mut self, what: String) {
         (self.tell)(&Deed::Noticed(what));
@@ -50,16 +62,24 @@ impl<T: Transport> Keeper<T> {
 
     /// Notes in whose place another storage answers, of those in the ring and of those who were in it.
     pub(super) fn see_the_replaced(&mut self, looked: &Looked) {
-        let now = replaced(&self.members, &looked.outside);
+        let now = replaced(&self.members, &looked.heard);
         let before = std::mem::replace(&mut self.replaced, now.clone());
         for storage in now.difference(&before) {
             let who = self.address(*storage);
+            if looked.foreign.contains(&who) {
+                self.note(format!(
+                    "finds a storage of another ring at {who}: the one that this ring had there is gone, and to be evicted"
+                ));
+                continue;
+            }
             self.note(format!(
                 "finds another storage at {who}, on an empty disk: the one that the ring had there is gone, and to be evicted; then 'sdht join {who}' brings the new one in"
             ));
         }
-        for storage in replaced(&self.gone, &looked.outside) {
-            if let Some(Member { address, .. }) = self.gone.remove(&storage) {
+        for storage in replaced(&self.gone, &looked.heard) {
+            if let Some(Member { address, .. }) = self.gone.remove(&storage)
+                && !looked.foreign.contains(&address)
+            {
                 self.note(format!("finds a storage at {address} that is in no ring, where one was evicted: 'sdht join {address}' brings it in"));
             }
         }

@@ -14,11 +14,13 @@ use crate::{
     transport::Transport,
     walk::{Hop, NoRing, Walked},
 };
-use minor_protocol::{Member, Reply, Request, Restart, RingArc, Span, StorageId, message::Hello};
+use minor_protocol::{
+    Member, Reply, Request, Restart, RingArc, RingId, Span, StorageId, message::Hello,
+};
 use tokio::time::{Duration, Instant};
 
 /// How long a storage may take to answer that it is there, where all are asked at once.
-const ROLL_CALL: Duration = Duration::from_secs(2);
+pub(super) const ROLL_CALL: Duration = Duration::from_secs(2);
 
 /// Whether data may be given up with storages that never come back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,7 +67,7 @@ impl<T: Transport> Router<T> {
         // The first round teaches those who lag, and the second sees them taught. Who answered in either of them lives.
         let mut hops = self.ask_everybody().await;
         hops.extend(self.ask_everybody().await);
-        let arcs = as_remembered(self.arcs(), &hops)?;
+        let arcs = as_remembered(self.arcs(), self.ring_id(), &hops)?;
         let at = |address: &String| {
             arcs.iter().flat_map(|arc| &arc.members).find(|m| m.address == *address).cloned()
         };
@@ -85,7 +87,7 @@ impl<T: Transport> Router<T> {
     ) -> Result<(), NotMoved> {
         let mut hops = self.look_about(&[], ROLL_CALL).await;
         hops.extend(self.look_about(&[], ROLL_CALL).await);
-        let arcs = as_remembered(self.arcs(), &hops)?;
+        let arcs = as_remembered(self.arcs(), self.ring_id(), &hops)?;
         let of = |id: &StorageId| arcs.iter().find_map(|arc| arc.member(*id)).cloned();
         let gone: Vec<Member> = dead.iter().filter_map(of).collect();
         self.let_go(&gone, loss, (hops, arcs), tell).await
@@ -194,13 +196,18 @@ impl<T: Transport> Router<T> {
 
 /// The ring as those who answer show and remember it, and as it was last seen: what nobody keeps any more, somebody has left,
 /// or was once told of.
-fn as_remembered(seen: Vec<RingArc>, hops: &[Hop]) -> Result<Vec<RingArc>, NotMoved> {
+fn as_remembered(
+    seen: Vec<RingArc>,
+    id: Option<RingId>,
+    hops: &[Hop],
+) -> Result<Vec<RingArc>, NotMoved> {
     let mut ring = RingMap::default();
     for arc in &seen {
         ring.learn(arc);
     }
-    // A store of its own keeps everything, but not for this ring.
-    let in_ring = hops.iter().filter_map(|hop| hop.hello.as_ref()).filter(|h| h.ring.is_some());
+    // A store of its own keeps everything, but not for this ring; nor does a storage of another one.
+    let is_in_ring = |hello: &&Hello| hello.ring.is_some() && hello.ring == id;
+    let in_ring = hops.iter().filter_map(|hop| hop.hello.as_ref()).filter(is_in_ring);
     for hello in in_ring {
         hello.kept.iter().map(|kept| &kept.arc).chain(&hello.left).for_each(|arc| {
             ring.learn(arc);

@@ -2,14 +2,17 @@
 //!
 //! The plan is gone through as if alone, from the arcs as they are, and every newcomer's arc is weighed where it lies now.
 
-use super::{NotMoved, Progress};
+use super::{NotMoved, Progress, evict::ROLL_CALL};
 use crate::{
     plan::{Goal, Step},
     router::Router,
     transport::Transport,
 };
+use futures_util::future::{Either, select};
 use minor_protocol::{Decree, Member, Position, RingArc, Span, StorageId};
 use serde::Serialize;
+use std::pin::pin;
+use tokio::time::{Duration, sleep};
 
 /// A change of the ring that somebody may want.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -101,8 +104,22 @@ struct ShownMove {
 
 impl<T: Transport> Router<T> {
     /// What a change of the ring would move. Nothing is changed, but that what another router has agreed on already may be
-    /// spread.
+    /// spread. It takes no longer than one step of a change may.
     pub async fn preview(&self, wanted: &Wanted) -> Result<Preview, NotMoved> {
+        let within_ms = self.core.patience.step_ms;
+        let most = Duration::from_millis(within_ms);
+        match select(pin!(self.look_ahead(wanted, most)), pin!(sleep(most))).await {
+            Either::Left((told, _)) => told,
+            // As long as the asking is not dropped, it shows who is waited for.
+            Either::Right(((), _asking)) => {
+                Err(NotMoved::NotSeen { within_ms, missing: self.awaited().into_iter().collect() })
+            }
+        }
+    }
+
+    async fn look_ahead(&self, wanted: &Wanted, most: Duration) -> Result<Preview, NotMoved> {
+        // Who hangs is known soon, and then asked last.
+        self.look_about(&[], (most / 4).min(ROLL_CALL)).await;
         let mut deaf = |_: Progress| {};
         let arcs = self.look_round(&mut deaf).await?;
         let weights = self.weigh_all(&arcs).await?;

@@ -6,12 +6,17 @@ use minor_protocol::{Member, Position, Reply, Request, RingArc, Span, message::T
 use tokio::time::Instant;
 
 impl<T: Transport> Router<T> {
+    /// Those who keep an arc in full, and whoever was silent lately after all others.
+    fn full_of<'a>(&self, arc: &'a RingArc) -> Vec<&'a Member> {
+        let mut full: Vec<&Member> = arc.full().collect();
+        full.sort_by_key(|member| self.is_silent(&member.address));
+        full
+    }
+
     /// What a full member counts in a part of its arc: the first that answers.
     pub(crate) async fn weigh(&self, arc: &RingArc, part: Span) -> Result<Tally, String> {
         let mut last = String::from("nobody was asked");
-        let mut full: Vec<&Member> = arc.full().collect();
-        full.sort_by_key(|member| self.is_silent(&member.address));
-        for member in full {
+        for member in self.full_of(arc) {
             let heard = self.say(member, Request::Tally { span: part, epoch: arc.epoch }).await;
             if let Ok(Ok(Reply::Tallied { tally })) = heard {
                 return Ok(tally);
@@ -72,7 +77,7 @@ impl<T: Transport> Router<T> {
 
     /// The place in an arc up to which so many of its bytes lie; none if it cannot be cut there.
     pub(super) async fn cut(&self, arc: &RingArc, bytes: u64) -> Option<Position> {
-        for member in arc.full() {
+        for member in self.full_of(arc) {
             let cut = Request::Cut { span: arc.span, epoch: arc.epoch, bytes };
             if let Ok(Ok(Reply::Cut { at })) = self.say(member, cut).await {
                 return at;

@@ -60,7 +60,11 @@ pub(super) async fn get(door: &Door, call: &HttpRequest, name: &str) -> Answered
             return Ok(known);
         }
         let bytes = manifest.as_ref().map_or(value.len() as u64, |manifest| manifest.bytes);
-        let part = range::wanted(call.headers(), bytes, stamp)?;
+        // With HEAD, Range means nothing (RFC 9110, 14.2), as at a storage.
+        let part = match *call.method() {
+            Method::HEAD => None,
+            _ => range::wanted(call.headers(), bytes, stamp)?,
+        };
         let status = if part.is_some() { StatusCode::PARTIAL_CONTENT } else { StatusCode::OK };
         let wanted = part.clone().unwrap_or(0..bytes);
         let Content { content_type, expires_ms } = kept.content.unwrap_or_default();

@@ -66,7 +66,7 @@ use std::{
     time::{Duration, Instant},
 };
 use tokio::sync::oneshot;
-use window::{Window, window};
+use window::{Window, change::Changes, window};
 
 pub use minor_manners::{Guard, NoTokens, Tokens, asked_to_stop, tell_ready, tell_stopping};
 
@@ -204,9 +204,11 @@ pub async fn serve(
         .shutdown_signal(stop)
         .listen(listener)?
         .run();
+    let changes = Rc::<Changes>::default();
+    let seen = Rc::clone(&changes);
     let watching = async move {
         // Whoever listens would hold up the farewell: they hear the end at once.
-        select(pin!(watcher.watch(&watched.metrics)), closed).await;
+        select(pin!(watcher.watch(&watched.metrics, &seen)), closed).await;
     };
     let keeping = async {
         match keeper {
@@ -215,10 +217,14 @@ pub async fn serve(
         }
     };
     // The keeper never ends; when the door has closed, it stops between two messages.
-    match select(pin!(join(serving, watching)), pin!(keeping)).await {
+    let closed = match select(pin!(join(serving, watching)), pin!(keeping)).await {
         Either::Left(((closed, ()), _)) => closed,
         Either::Right(((), open)) => open.await.0,
+    };
+    if let Some(left) = changes.unfinished() {
+        log::warn!("{left}");
     }
+    closed
 }
 
 fn routes(door: Rc<Door>) -> impl FnOnce(&mut ServiceConfig) {

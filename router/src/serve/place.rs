@@ -53,7 +53,7 @@ const TABLE: &[Row] = &[
         "GET, HEAD, PUT, DELETE",
         &[
             ("get", "The value; Range takes a part of it, If-None-Match spares what is known"),
-            ("head", "What is known of the value"),
+            ("head", "What is known of the value, all of it: Range is for GET"),
             ("put", "Sets it; If-Match and If-None-Match: * are atomic, Sdht-Ttl takes seconds"),
             ("delete", "Deletes it; If-Match is atomic"),
         ],

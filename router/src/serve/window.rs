@@ -139,10 +139,9 @@ pub(super) struct Watcher {
 
 impl Watcher {
     /// Looks for as long as it is polled. Whoever listens hears the end when it is dropped.
-    pub(super) async fn watch(mut self, metrics: &Metrics) {
+    pub(super) async fn watch(mut self, metrics: &Metrics, changes: &Rc<Changes>) {
         let mut beat = interval(EVERY);
         beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let changes = Rc::<Changes>::default();
         let mut load = Load::default();
         loop {
             tokio::select! {
@@ -164,7 +163,7 @@ impl Watcher {
                 self.look.forget();
                 continue;
             }
-            if let Some(picture) = self.look.picture(&changes, &self.window.deeds, load).await {
+            if let Some(picture) = self.look.picture(changes, &self.window.deeds, load).await {
                 self.show.send_replace(Some(picture.event().into()));
             }
         }
@@ -253,12 +252,10 @@ impl Look {
                 (None, _) => false,
             };
             let fresh = told.values().filter(is_fresh).filter_map(|told| told.seen.as_ref());
-            // Who is in no ring, at an address of this one, has taken another's place.
+            // Who is no member, at an address of this ring, has taken another's place.
             let members = || self.arcs.iter().flat_map(|arc| &arc.members);
-            let is_other = |seen: &Seen| {
-                seen.hello.ring.is_none()
-                    && members().all(|member| member.storage != seen.hello.member.storage)
-            };
+            let is_other =
+                |seen: &Seen| members().all(|member| member.storage != seen.hello.member.storage);
             let fresh = fresh.filter(|(seen, _)| seen.hello.ring == Some(ring) || is_other(seen));
             fresh.map(|(seen, _)| (seen.hello.member.storage, seen.clone())).collect()
         };

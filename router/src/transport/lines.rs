@@ -152,6 +152,11 @@ impl<T: Transport> Lines<T> {
         self.silences.borrow().waited_for(Instant::now())
     }
 
+    /// Whom it has asked something, and waits for.
+    pub fn asked(&self) -> Vec<String> {
+        self.silences.borrow().asked()
+    }
+
     /// Says one thing to a storage; its answer comes into this inbox, under this number.
     pub fn say_into(self: &Rc<Self>, inbox: &Inbox, number: usize, to: &Member, request: Request) {
         let tell = inbox.expect(number);

@@ -65,6 +65,11 @@ impl Silences {
         }
     }
 
+    /// Where an ask is under way.
+    pub(super) fn asked(&self) -> Vec<String> {
+        self.asked.values().map(|(address, _)| address.clone()).collect()
+    }
+
     /// Who has been waited for so long that somebody may want to know, and how long.
     pub(super) fn waited_for(&self, now: Instant) -> BTreeMap<String, Duration> {
         let mut waits = BTreeMap::new();

@@ -89,7 +89,7 @@ struct Up {
     #[arg(long, value_parser = clap::value_parser!(u8).range(1..=7))]
     copies: Option<u8>,
 
-    /// Where to begin looking for free ports. [default: 8000]
+    /// Where to begin looking for free ports. [default: behind those of the lab, or 8000]
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
     port: Option<u16>,
 
@@ -110,9 +110,9 @@ struct Add {
     #[arg(value_parser = clap::value_parser!(u16).range(1..=100))]
     storages: u16,
 
-    /// Where to begin looking for free ports.
-    #[arg(long, default_value_t = 8_000, value_parser = clap::value_parser!(u16).range(1..))]
-    port: u16,
+    /// Where to begin looking for free ports. [default: behind those of the lab]
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
+    port: Option<u16>,
 }
 
 /// The same as 'sdht lab add'.
@@ -213,7 +213,7 @@ impl Up {
         let there = folder.lab.storages.len();
         let wanted = self.storages.map_or(if there == 0 { 4 } else { there }, usize::from);
         let new = wanted.saturating_sub(there);
-        start_new(&mut folder, &program, new, self.port.unwrap_or(PORT))?;
+        start_new(&mut folder, &program, new, self.port)?;
         let ring = join_all(console, &folder, self.copies.unwrap_or(COPIES)).await?;
         self.say_what_was_not_heeded(console, &ring, there, new).await;
         show_ring(console, &folder, &ring).await?;
@@ -304,8 +304,10 @@ fn start_again(folder: &mut Folder, program: &Path) -> Ended {
 }
 
 /// Starts so many new ones, on free ports.
-fn start_new(folder: &mut Folder, program: &Path, count: usize, from: u16) -> Ended {
+fn start_new(folder: &mut Folder, program: &Path, count: usize, from: Option<u16>) -> Ended {
     let (dir, flags) = (folder.dir.clone(), folder.lab.flags.clone());
+    let last = folder.lab.storages.iter().map(|storage| storage.port).max();
+    let from = from.or(last).unwrap_or(PORT);
     let mut ports = from..=u16::MAX;
     // Also where nothing is started there is a lab now.
     folder.write()?;
@@ -324,7 +326,7 @@ fn start_new(folder: &mut Folder, program: &Path, count: usize, from: u16) -> En
 /// Brings all storages of the lab into its ring, which the first of them founds.
 async fn join_all(console: &Console, folder: &Folder, copies: u8) -> Result<Ring, Fail> {
     let addresses: Vec<String> = folder.lab.storages.iter().map(Storage::address).collect();
-    let ring = match console.builder()?.connect(addresses.clone()).await {
+    let ring = match console.connect(console.builder()?, &addresses).await {
         Ok(ring) => ring,
         Err(NotConnected::NoRing(NoRing::NotFounded(_))) => {
             console.builder()?.copies(copies).found(addresses[0].clone()).await?

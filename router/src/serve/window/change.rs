@@ -72,17 +72,19 @@ enum Work {
 }
 
 /// The changes of this door: the one that is under way, and those that were lately.
-pub(super) struct Changes {
+pub(in crate::serve) struct Changes {
     told: RefCell<Vec<Change>>,
     /// Stops the one that is under way.
     stop: Cell<Option<oneshot::Sender<()>>>,
+    /// The command that does the same as the one that was begun last.
+    command: RefCell<String>,
     turns: Arc<Semaphore>,
 }
 
 impl Default for Changes {
     fn default() -> Self {
         let turns = Arc::new(Semaphore::new(AT_ONCE));
-        Self { told: RefCell::default(), stop: Cell::default(), turns }
+        Self { told: RefCell::default(), stop: Cell::default(), command: RefCell::default(), turns }
     }
 }
 
@@ -132,6 +134,7 @@ impl Changes {
             Err(problem) => return drop(tell.send(Err(problem))),
         };
         self.stop.set(Some(stop));
+        *self.command.borrow_mut() = wish.command();
         let address = wish.address().map(str::to_owned);
         let _ = tell.send(Ok(Told::Accepted { accepted: wish.what().word(), address }));
         let alter = |alter: &mut dyn FnMut(&mut Change)| {
@@ -148,6 +151,16 @@ impl Changes {
             }
             Err(why) => (change.state, change.why) = (Progress::Failed, why.to_string()),
         });
+    }
+
+    /// What is left unfinished if the door closes now; nothing if no change is under way.
+    pub(in crate::serve) fn unfinished(&self) -> Option<String> {
+        self.told.borrow().iter().find(|change| change.state == Progress::Running)?;
+        let command = self.command.borrow();
+        Some(format!(
+            "this door closes in the middle of a change of the ring ('{command}'): what is stored is safe, and is served \
+             meanwhile; another keeper, 'sdht repair', or '{command}' said again, finishes it"
+        ))
     }
 
     /// Stops what is under way, as a router that dies would: whoever comes next sees from the arcs what is half done.
@@ -298,9 +311,10 @@ fn silent(address: &str, silence: &Silence) -> Problem {
 impl From<NotMoved> for Problem {
     fn from(why: NotMoved) -> Self {
         match why {
-            NotMoved::NoRing(_) | NotMoved::Stuck { .. } | NotMoved::Ended => {
-                Self::not_now(why.to_string())
-            }
+            NotMoved::NoRing(_)
+            | NotMoved::Stuck { .. }
+            | NotMoved::NotSeen { .. }
+            | NotMoved::Ended => Self::not_now(why.to_string()),
             NotMoved::Silent { .. } => Self::new(StatusCode::BAD_GATEWAY, why.to_string()),
             NotMoved::Unknown { .. } => Self::new(StatusCode::NOT_FOUND, why.to_string()),
             why => conflict(why.to_string()),

@@ -93,6 +93,19 @@ impl What {
 }
 
 impl Wish {
+    /// The same as the command does it.
+    pub(in crate::serve) fn command(&self) -> String {
+        let word = self.what().word();
+        match self {
+            Self::Join { address } | Self::Remove { address, dead: false } => {
+                format!("sdht {word} {address}")
+            }
+            Self::Remove { address, dead: true } => format!("sdht {word} {address} --dead"),
+            Self::Copies(copies) => format!("sdht {word} {copies}"),
+            Self::Balance | Self::Repair => format!("sdht {word}"),
+        }
+    }
+
     /// Which change it is.
     pub(in crate::serve) fn what(&self) -> What {
         match self {
