@@ -268,7 +268,14 @@ impl<T: Transport> Keeper<T> {
         let most = |arc: &RingArc, of: fn(&minor_protocol::message::Kept) -> u64| {
             looked.kept().filter(|(_, k)| k.arc == *arc).map(|(_, k)| of(k)).max().unwrap_or(0)
         };
-        let weights: Vec<u64> = arcs.iter().map(|arc| most(arc, |kept| kept.bytes)).collect();
+        // Of the same member as an operator's balance would ask: copies may differ.
+        let bytes = |arc: &RingArc| {
+            let of = |full: &Member| {
+                looked.kept().find(|(m, k)| m.storage == full.storage && k.arc == *arc)
+            };
+            arc.full().find_map(of).map_or(0, |(_, kept)| kept.bytes)
+        };
+        let weights: Vec<u64> = arcs.iter().map(bytes).collect();
         let damaged: BTreeSet<StorageId> = looked
             .kept()
             .filter(|(_, kept)| kept.damaged && arcs.iter().any(|arc| arc.is_same_slot(&kept.arc)))

@@ -2,9 +2,10 @@
 
 use crate::{
     command::Home,
-    process::{self, Process},
+    process::{self, Launch, Process},
 };
 use sdht::blocking::Ring;
+use std::fs;
 use tempfile::TempDir;
 
 /// A storage, and the directory it lives on.
@@ -46,4 +47,17 @@ pub fn joined(storages: &[Storage], copies: u8) -> Ring {
         ring.join(&address(storage)).finish().unwrap();
     }
     ring
+}
+
+/// The same storage on an empty disk, at the same port.
+pub fn wiped(storage: &mut Storage) {
+    storage.1.kill9();
+    fs::remove_dir_all(storage.0.path().join("data")).unwrap();
+    start_again(storage);
+}
+
+/// The same storage, at the same port.
+pub fn start_again(storage: &mut Storage) {
+    let (port, data) = (storage.1.address().port(), storage.0.path().join("data"));
+    storage.1 = Launch::on(&data).at_port(port).serve();
 }

@@ -3,8 +3,8 @@
 
 use sdht_tests::{
     command::{Home, Told},
-    process::{self, Launch},
-    rings::{Storage, address, ring_of},
+    process,
+    rings::{Storage, address, ring_of, start_again, wiped},
 };
 use std::{
     fs,
@@ -24,19 +24,6 @@ fn filled_ring_of(count: usize) -> (Home, Vec<Storage>) {
 fn timed(home: &Home, line: &[&str]) -> (Told, Duration) {
     let begun = Instant::now();
     (home.sdht(line), begun.elapsed())
-}
-
-/// The same storage on an empty disk, at the same port.
-fn wiped(storage: &mut Storage) {
-    storage.1.kill9();
-    fs::remove_dir_all(storage.0.path().join("data")).unwrap();
-    start_again(storage);
-}
-
-/// The same storage, at the same port.
-fn start_again(storage: &mut Storage) {
-    let (port, data) = (storage.1.address().port(), storage.0.path().join("data"));
-    storage.1 = Launch::on(&data).at_port(port).serve();
 }
 
 #[test]

@@ -5,7 +5,7 @@ use sdht_tests::{
     door::Door,
     http::{Call, Connection, Reply, Wanted},
     process,
-    rings::{Storage, address, ring_of},
+    rings::{Storage, address, addresses, ring_of, wiped},
     wait_until,
 };
 use std::{
@@ -13,6 +13,7 @@ use std::{
     net::SocketAddr,
     process::{Command, Output, Stdio},
     thread,
+    time::{Duration, Instant},
 };
 
 /// A ring of three storages and a door to it.
@@ -223,7 +224,42 @@ fn a_lost_storage_is_no_lost_door_but_no_redundancy_either() {
     assert_eq!(open.call(&Call::get("/v1/kv/kept")).text(), "value");
     assert_eq!(open.call(&Call::put("/v1/kv/kept", "other")).status, 204);
     let down = "sdht_storage_up{storage=\"".to_owned() + &address(&open.storages[2]) + "\"} 0";
-    assert!(open.call(&Call::get("/metrics")).text().contains(&down));
+    let metrics = open.call(&Call::get("/metrics")).text();
+    assert!(metrics.contains(&down) && metrics.contains("sdht_under_copied_arcs 3"), "{metrics}");
+}
+
+#[test]
+fn one_that_has_left_and_hangs_holds_up_nobody_who_asks_how_the_ring_is() {
+    let (home, storages) = ring_of(4);
+    let door = Door::open(&home, &["--ring", &address(&storages[0]), "--no-keeper"]);
+    home.ends(0, &["remove", &address(&storages[3])]);
+    storages[3].1.pause();
+    let begun = Instant::now();
+    // All of its workers, whatever each of them remembers.
+    for _ in 0..4 {
+        let reply = door.call(&Call::get("/readyz?redundant=1"));
+        assert_eq!((reply.status, reply.text().as_str()), (200, "redundant\n"));
+        assert!(door.call(&Call::get("/metrics")).text().contains("sdht_under_copied_arcs 0"));
+    }
+    assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
+    storages[3].1.resume();
+}
+
+#[test]
+fn a_door_stays_with_its_ring_whatever_comes_to_live_there() {
+    let mut open = open(&["--timeout", "1s", "--workers", "2"]);
+    assert_eq!(open.call(&Call::put("/v1/kv/kept", "value")).status, 201);
+    open.storages.iter_mut().for_each(wiped);
+    let line = addresses(&open.storages);
+    let line: Vec<&str> = ["join"].into_iter().chain(line.iter().map(|a| &**a)).collect();
+    Home::default().ends(0, &line);
+    for _ in 0..8 {
+        let reply = open.call(&Call::get("/v1/kv/kept"));
+        assert_eq!(reply.status, 503, "it is another ring's word that there is nothing: {reply:?}");
+        let ready = open.call(&Call::get("/readyz"));
+        assert_eq!(ready.status, 503, "{ready:?}");
+        assert!(ready.text().contains("is of ring"), "{ready:?}");
+    }
 }
 
 #[test]

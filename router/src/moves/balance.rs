@@ -37,6 +37,7 @@ impl<T: Transport> Router<T> {
             if places.is_empty() {
                 return Err(NotMoved::Uneven(Box::new(load)));
             }
+            let places = Goal::of(&arcs).with_places(&places)?.places();
             self.reach(|arcs| Goal::of(arcs).with_places(&places), tell).await?;
         }
         let arcs = self.look_round(tell).await?;

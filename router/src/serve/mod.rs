@@ -154,6 +154,10 @@ impl Opening {
         let counters = Arc::clone(&self.counters);
         let router = Router::counted(transport, self.ring.clone(), patience, counters);
         router.remember(&self.known);
+        if !self.known.is_empty() {
+            // It was seen before the door opened. All of its routers stay with that ring, whatever comes to live there.
+            router.core.lines.heard_from_the_ring();
+        }
         router
     }
 }

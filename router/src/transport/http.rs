@@ -130,7 +130,7 @@ impl Transport for HttpTransport {
 }
 
 /// Where asks to this address go; none if it is not a host and a port and nothing else.
-fn place_of(address: &str) -> Option<Uri> {
+pub(crate) fn place_of(address: &str) -> Option<Uri> {
     let place: Uri = format!("http://{address}/v1/ask").parse().ok()?;
     let authority = place.authority()?;
     let whole = authority.as_str() == address && !address.contains('@');

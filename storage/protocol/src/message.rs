@@ -424,7 +424,8 @@ pub enum Refusal {
     Refused { highest: Ballot },
     /// The ballot lies too far in the future.
     #[error(
-        "the ballot is ahead of the storage's clock, which will not promise beyond {limit_ms} ms"
+        "the clock of whoever asks is ahead of the storage's, which promises nothing beyond {limit_ms} ms: \
+         one of the two is wrong"
     )]
     Ahead { limit_ms: u64 },
     /// An accept or a copy names a state that is not held here.

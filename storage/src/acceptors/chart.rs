@@ -167,8 +167,13 @@ impl Chart {
         if seat.span.covers(span) {
             return Ok(index);
         }
-        // In one epoch a place has one arc, so the asker mixed two, or a part of this one was superseded.
-        Err(Refusal::Stale { arc: Box::new(seat.arc.clone()) })
+        // A part of it was superseded: by what, is what the asker has to hear. Or, as in one epoch a place has one arc, it
+        // mixed two.
+        let kept = self.seats.iter().map(|seat| (seat.span, &seat.arc));
+        let left = self.notes.iter().map(|note| (note.span, &note.arc));
+        let newer = |(part, arc): &(Span, &RingArc)| part.overlaps(span) && arc.epoch > epoch;
+        let arc = kept.chain(left).find(newer).map_or(&seat.arc, |(_, arc)| arc);
+        Err(Refusal::Stale { arc: Box::new(arc.clone()) })
     }
 
     /// The seats whose arc EQUALS the one named: same span, epoch and members. One, or what newer arcs left of it in pieces.

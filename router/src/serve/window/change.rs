@@ -10,7 +10,7 @@ use crate::{
     router::Router,
     serve::picture::{Change, Progress},
     transport::{Silence, http::HttpTransport},
-    walk::Walked,
+    walk::{NoRing, Walked},
 };
 use actix_web::http::StatusCode;
 use futures_util::future::{Either, select};
@@ -134,7 +134,9 @@ impl Changes {
             Err(problem) => return drop(tell.send(Err(problem))),
         };
         self.stop.set(Some(stop));
-        *self.command.borrow_mut() = wish.command();
+        let command = wish.command();
+        log::info!("'{command}' was asked for at this door, and begins");
+        (*self.command.borrow_mut()).clone_from(&command);
         let address = wish.address().map(str::to_owned);
         let _ = tell.send(Ok(Told::Accepted { accepted: wish.what().word(), address }));
         let alter = |alter: &mut dyn FnMut(&mut Change)| {
@@ -145,6 +147,10 @@ impl Changes {
         // Who is to stop says nothing more: it is told already.
         let Either::Right((ended, _)) = select(stopped, work).await else { return };
         self.stop.take();
+        match &ended {
+            Ok(()) => log::info!("'{command}' is done"),
+            Err(why) => log::warn!("'{command}' was given up: {why}"),
+        }
         alter(&mut |change| match &ended {
             Ok(()) => {
                 (change.state, change.share, change.why) = (Progress::Done, 1.0, String::new());
@@ -172,6 +178,7 @@ impl Changes {
         };
         // Whoever looks from now on sees it stopped; and its work ends before another message is sent.
         let _ = stop.send(());
+        log::info!("'{}' was stopped, as was asked for at this door", self.command.borrow());
         (change.state, change.why) = (Progress::Stopped, STOPPED.into());
         Ok(Told::Stopped { stopped: change.what, detail: STOPPED })
     }
@@ -192,7 +199,13 @@ async fn look(router: &Router<HttpTransport>, wish: &Wish) -> Result<Work, Probl
     let wanted = match wish {
         Wish::Join { address } => {
             let heard = router.hello(address).await;
-            heard.map_err(|silence| silent(address, &silence))?;
+            let (hello, _) = heard.map_err(|silence| silent(address, &silence))?;
+            if let (Some(found), Some(wanted)) = (hello.ring, router.ring_id())
+                && found != wanted
+            {
+                let why = NoRing::AnotherRing { address: address.clone(), found, wanted };
+                return Err(conflict(why.to_string()));
+            }
             return Ok(Work::Change(Wanted::Join(address.clone(), None)));
         }
         Wish::Remove { address, dead } => return parting(&survey(router).await?, address, *dead),

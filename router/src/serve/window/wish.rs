@@ -1,7 +1,7 @@
 //! What is wished for the ring at the door: five changes, each told in one JSON object, in which nothing is passed over that
 //! nobody understands.
 
-use crate::serve::json;
+use crate::{serve::json, transport::http::place_of};
 use minor_manners::Problem;
 use minor_protocol::limits::COPIES;
 use serde::{Deserialize, de::DeserializeOwned};
@@ -140,11 +140,11 @@ impl Wished {
         Ok(match what {
             What::Join => {
                 let Joining { address, plan } = read(body)?;
-                Self { wish: Wish::Join { address }, plan }
+                Self { wish: Wish::Join { address: place(address)? }, plan }
             }
             What::Remove => {
                 let Removing { address, plan, dead } = read(body)?;
-                Self { wish: Wish::Remove { address, dead }, plan }
+                Self { wish: Wish::Remove { address: place(address)?, dead }, plan }
             }
             What::Copies => {
                 let Copying { copies, plan } = read(body)?;
@@ -163,6 +163,17 @@ impl Wished {
 /// Where a place says all: an object with nothing in it.
 pub(in crate::serve) fn nothing_more(body: &[u8]) -> Result<(), Problem> {
     read::<Nothing>(body).map(|Nothing {}| ())
+}
+
+/// An address to which something can be sent.
+fn place(address: String) -> Result<String, Problem> {
+    match place_of(&address) {
+        Some(_) => Ok(address),
+        None => {
+            let no = address.escape_debug();
+            Err(Problem::malformed(format!("an address reads HOST:PORT, which '{no}' does not")))
+        }
+    }
 }
 
 fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
@@ -184,6 +195,11 @@ mod tests {
         let gone = Wish::Remove { address: address(), dead: true };
         assert_eq!(read(What::Remove, dead), plan(gone));
         assert_eq!(read(What::Join, dead), None, "nobody joins as a dead one");
+        for wrong in ["", "h", "h:", "h:0", "h:1/", "a h:1", "\\u001b[2J:1"] {
+            let join = format!(r#"{{"address":"{wrong}"}}"#);
+            assert_eq!(read(What::Join, &join), None, "{wrong:?}");
+            assert_eq!(read(What::Remove, &join), None, "{wrong:?}");
+        }
         assert_eq!(read(What::Copies, r#"{"copies":5,"plan":true}"#), plan(Wish::Copies(5)));
         for wrong in ["{}", r#"{"copies":0}"#, r#"{"copies":8}"#, r#"{"copies":-1}"#, "5", "[5]"] {
             assert_eq!(read(What::Copies, wrong), None, "{wrong}");

@@ -116,6 +116,18 @@ fn nothing_comes_in_where_the_old_is_still_being_cleared() {
     assert_eq!(chart.admits(at(50), 7), Ok(0));
 }
 
+/// Whoever lists an arc names its end, and the end may be the last part that was not superseded yet.
+#[test]
+fn whoever_asks_for_more_than_is_left_of_an_arc_hears_what_took_the_rest() {
+    for newer in [arc(0, 60, 6, &[1, 2, 3]), arc(0, 60, 6, &[2, 3])] {
+        let mut chart = chart();
+        chart.learn(std::slice::from_ref(&newer)).unwrap();
+        assert!(chart.admits_span(Span::new(at(60), at(100)), 5).is_ok());
+        let no = chart.admits_span(Span::new(at(30), at(100)), 5);
+        assert_eq!(no, Err(Refusal::Stale { arc: Box::new(newer) }));
+    }
+}
+
 /// Rule 14.
 #[test]
 fn a_newcomer_s_floor_is_its_first_epoch() {
