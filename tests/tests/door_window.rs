@@ -128,6 +128,11 @@ fn copies_balance_and_repair_are_planned_done_and_refused_like_the_others() {
     let (status, told) = change(&scene, "/v1/ring/balance", &json!({}));
     assert_eq!((status, &told["accepted"]), (202, &json!("balance")), "{told}");
     assert_eq!(ended(&scene, "balance")["state"], "done");
+    let log = scene.door.log();
+    for line in ["'sdht copies 4' was asked for at this door, and begins", "'sdht balance' is done"]
+    {
+        assert!(log.contains(line), "{log}");
+    }
 
     for n in 0..5 {
         let key = format!("/v1/kv/dead/{n}");
@@ -253,7 +258,8 @@ fn a_door_that_closes_in_the_middle_of_a_change_says_what_it_leaves_and_how_it_i
     let Scene { door, storages, home, .. } = scene;
     let said = door.close().err;
     let again = format!("sdht remove {leaving}");
-    let left = said.lines().find(|line| line.contains(&again)).expect(&said);
+    let closes = |line: &&str| line.contains("this door closes") && line.contains(&again);
+    let left = said.lines().find(closes).expect(&said);
     for word in ["in the middle of a change", "is safe", "served meanwhile", "'sdht repair'"] {
         assert!(left.contains(word), "{word}: {said}");
     }

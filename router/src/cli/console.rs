@@ -49,9 +49,10 @@ impl Console {
     pub(crate) fn open(options: &Options) -> Result<Self, Fail> {
         let level = match (options.quiet, options.verbose) {
             (true, _) => "off",
-            // What a keeper does is told unasked.
-            (false, 0) => "sdht::keeper=info,warn",
-            (false, 1) => "sdht=info,warn",
+            // What a keeper does, and what is changed at a door, is told unasked. What strangers send is no event: actix-http
+            // would log every malformed request.
+            (false, 0) => "sdht::keeper=info,sdht::door=info,warn,actix_http=off",
+            (false, 1) => "sdht=info,warn,actix_http=off",
             (false, _) => "sdht=debug,info",
         };
         env_logger::Builder::from_env(env_logger::Env::default().default_filter_or(level)).init();

@@ -135,7 +135,7 @@ impl Changes {
         };
         self.stop.set(Some(stop));
         let command = wish.command();
-        log::info!("'{command}' was asked for at this door, and begins");
+        log::info!(target: "sdht::door", "'{command}' was asked for at this door, and begins");
         (*self.command.borrow_mut()).clone_from(&command);
         let address = wish.address().map(str::to_owned);
         let _ = tell.send(Ok(Told::Accepted { accepted: wish.what().word(), address }));
@@ -148,8 +148,8 @@ impl Changes {
         let Either::Right((ended, _)) = select(stopped, work).await else { return };
         self.stop.take();
         match &ended {
-            Ok(()) => log::info!("'{command}' is done"),
-            Err(why) => log::warn!("'{command}' was given up: {why}"),
+            Ok(()) => log::info!(target: "sdht::door", "'{command}' is done"),
+            Err(why) => log::warn!(target: "sdht::door", "'{command}' was given up: {why}"),
         }
         alter(&mut |change| match &ended {
             Ok(()) => {
@@ -178,7 +178,7 @@ impl Changes {
         };
         // Whoever looks from now on sees it stopped; and its work ends before another message is sent.
         let _ = stop.send(());
-        log::info!("'{}' was stopped, as was asked for at this door", self.command.borrow());
+        log::info!(target: "sdht::door", "'{}' was stopped, as was asked for at this door", self.command.borrow());
         (change.state, change.why) = (Progress::Stopped, STOPPED.into());
         Ok(Told::Stopped { stopped: change.what, detail: STOPPED })
     }
