@@ -246,6 +246,24 @@ fn one_that_has_left_and_hangs_holds_up_nobody_who_asks_how_the_ring_is() {
 }
 
 #[test]
+fn a_listing_without_chunks_is_had_by_whoever_knows_none() {
+    let open = open(&[]);
+    for name in ["one", "two", "three"] {
+        assert_eq!(open.call(&Call::put(&format!("/v1/kv/{name}"), "v")).status, 201);
+    }
+    let alone = process::fresh();
+    for place in [open.at("/v1/kv"), format!("http://{}/v1/kv", address(&alone))] {
+        let out = curl_fed(&["--http1.0", "-i"], &place, b"");
+        let text = String::from_utf8_lossy(&out.stdout);
+        let (head, lines) = text.split_once("\r\n\r\n").unwrap();
+        assert!(!head.to_lowercase().contains("transfer-encoding"), "{head}");
+        let mut lines: Vec<&str> = lines.lines().collect();
+        assert_eq!(lines.pop(), Some("200"), "{text}");
+        assert!(lines.iter().all(|line| line.is_empty() || line.starts_with('{')), "{text}");
+    }
+}
+
+#[test]
 fn a_door_stays_with_its_ring_whatever_comes_to_live_there() {
     let mut open = open(&["--timeout", "1s", "--workers", "2"]);
     assert_eq!(open.call(&Call::put("/v1/kv/kept", "value")).status, 201);

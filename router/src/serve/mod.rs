@@ -52,7 +52,7 @@ use actix_web::{
 };
 use futures_util::future::{Either, join, pending, select};
 use metrics::Metrics;
-use minor_manners::{Answered, Problem, body::InFlight};
+use minor_manners::{Answered, Problem, body::InFlight, readable_to};
 use minor_protocol::RingArc;
 use place::Place;
 use std::{
@@ -252,6 +252,7 @@ async fn answer(door: &Door, call: &HttpRequest, body: Payload) -> HttpResponse 
         Err(problem) => Err(problem),
     };
     let reply = answered.unwrap_or_else(|problem| problem.shown_to(call));
+    let reply = readable_to(call, reply);
     door.shared.metrics.count(place.operation(call.method()), reply.status(), begun.elapsed());
     reply
 }

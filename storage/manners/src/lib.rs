@@ -27,7 +27,12 @@ pub use notify::{tell_ready, tell_stopping};
 pub use problem::Problem;
 pub use stop::asked_to_stop;
 
-use actix_web::{HttpRequest, HttpResponse, web};
+use actix_web::{
+    HttpRequest, HttpResponse,
+    body::{BodySize, MessageBody},
+    http::{ConnectionType, Version},
+    web,
+};
 
 /// What came of a request: a reply, or a reasoned no.
 pub type Answered = Result<HttpResponse, Problem>;
@@ -36,4 +41,15 @@ pub type Answered = Result<HttpResponse, Problem>;
 pub fn query<T: serde::de::DeserializeOwned>(call: &HttpRequest) -> Result<T, Problem> {
     let query = web::Query::from_query(call.query_string());
     query.map(web::Query::into_inner).map_err(|why| Problem::malformed(why.to_string()))
+}
+
+/// The reply as whoever asked can read it: HTTP/1.0 knows no chunks, and there a body of no known length ends where the
+/// connection does.
+pub fn readable_to(call: &HttpRequest, mut reply: HttpResponse) -> HttpResponse {
+    if call.version() < Version::HTTP_11 && reply.body().size() == BodySize::Stream {
+        let head = reply.head_mut();
+        head.no_chunking(true);
+        head.set_connection_type(ConnectionType::Close);
+    }
+    reply
 }

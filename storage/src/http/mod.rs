@@ -38,7 +38,7 @@ use actix_web::{
     web::ServiceConfig,
 };
 use metrics::{Connections, Metrics};
-use minor_manners::{Answered, Problem, body::InFlight};
+use minor_manners::{Answered, Problem, body::InFlight, readable_to};
 use minor_protocol::{Refusal, limits};
 use place::Place;
 use std::{
@@ -103,6 +103,7 @@ async fn answer(face: &Face, call: &HttpRequest, body: Payload) -> HttpResponse 
         Err(problem) => Err(problem),
     };
     let reply = answered.unwrap_or_else(|problem| problem.shown_to(call));
+    let reply = readable_to(call, reply);
     face.metrics.count(place, reply.status(), begun.elapsed());
     reply
 }
