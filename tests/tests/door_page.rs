@@ -193,6 +193,48 @@ fn a_key_is_deleted_as_it_was_seen_or_not_at_all() {
     assert!(complaints.iter().all(|line| line.contains("412")), "{complaints:?}");
 }
 
+/// Looks a key up in the page, whatever was looked up before.
+fn look_up(browser: &Browser, key: &str) {
+    let script = format!("document.getElementById('key').value = {}", json!(key));
+    browser.run(&format!("document.getElementById('found-said').textContent = ''; {script}"));
+    browser.run("document.getElementById('key').focus()");
+    browser.type_keys(press::ENTER);
+}
+
+#[test]
+fn dots_between_slashes_lead_to_no_other_key() {
+    let Some(browser) = browser() else { return };
+    let scene = scene(3, 0, &[]);
+    let (victim, dotted) = ("/v1/kv/victim", "/v1/kv/x%2F..%2Fvictim");
+    assert_eq!(scene.door.call(&Call::put(victim, "of somebody else")).status, 201);
+    assert_eq!(scene.door.call(&Call::put(dotted, "mine")).status, 201);
+    open(&browser, &scene, "All is well");
+
+    look_up(&browser, "x/../victim");
+    browser.wait_for("#found-said", "It is there, on all 3 of its storages");
+    assert_eq!(browser.text("#found-rows td[data-label=Bytes]"), "4", "these are mine");
+    // Over it, and out again.
+    goes_up_and_comes_down(&browser, "x/../victim");
+    assert_eq!(scene.door.call(&Call::get(dotted)).body.len(), 300_000);
+    assert_eq!(scene.door.call(&Call::get(victim)).text(), "of somebody else");
+    browser.click("#delete");
+    browser.wait_for("#plan-said", "in all its copies");
+    assert!(browser.text("#plan-said").starts_with("293 KiB"), "{}", browser.text("#plan-said"));
+    browser.click("#plan-yes");
+    browser.wait_for("#found-said", "is deleted");
+    assert_eq!(scene.door.call(&Call::get(dotted)).status, 404);
+    assert_eq!(scene.door.call(&Call::get(victim)).text(), "of somebody else");
+    nothing_to_complain_of(&browser);
+
+    // What a browser cannot name is refused before anything is asked.
+    for key in [".", ".."] {
+        look_up(&browser, key);
+        browser.wait_for("#found-said", &format!("'sdht get -- {key}' in a terminal does"));
+        assert!(!browser.sees("#download") && !browser.sees("#delete"));
+    }
+    nothing_to_complain_of(&browser);
+}
+
 #[test]
 fn keys_are_listed_as_they_are_and_none_is_obeyed() {
     let Some(browser) = browser() else { return };

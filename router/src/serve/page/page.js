@@ -106,6 +106,10 @@ const PRESENT = ['serving', 'being filled', 'full'];
 const isAway = (storage) => storage.state === 'silent' || storage.state === 'replaced';
 const byId = (id) => picture && picture.storages.find((storage) => storage.id === id);
 
+/** A no in words: the door's, or our own before it is asked. */
+class Refused extends Error {}
+const inWords = (why, silence) => (why instanceof Refused ? why.message : silence);
+
 // ---- the token, and asking ------------------------------------------------------------------------------------------------
 
 const TOKEN = 'sdht-door-token';
@@ -152,7 +156,14 @@ async function problem(reply) {
 }
 
 const JSON_TOO = { accept: 'application/json' };
-const keyPlace = (key) => key.split('/').map(encodeURIComponent).join('/');
+/**
+ * Where a key is found below a place. It is one part of the path, its slashes encoded: a browser takes dots between slashes for
+ * steps, and goes to another key.
+ */
+function keyPlace(place, key) {
+  if (key === '.' || key === '..') throw new Refused(`No browser can name the key '${key}': it takes it for a step in the path. 'sdht get -- ${key}' in a terminal does, and so do set and del.`);
+  return `${place}/${encodeURIComponent(key)}`;
+}
 
 // ---- listening ----------------------------------------------------------------------------------------------------------
 
@@ -500,7 +511,7 @@ async function stop() {
     await granted(await ask('/v1/ring/stop', { method: 'POST', headers: { 'content-type': 'application/json', ...JSON_TOO }, body: '{}' }));
     // It goes with the next picture, which shows what has stopped.
   } catch (why) {
-    say($('stop-said'), why instanceof Refused ? why.message : 'The door did not answer: the list shows whether it goes on.');
+    say($('stop-said'), inWords(why, 'The door did not answer: the list shows whether it goes on.'));
   }
   stopping = false;
 }
@@ -645,8 +656,6 @@ function showAll() {
 
 // ---- plans ----------------------------------------------------------------------------------------------------------------
 
-/** The door said no, in its own words. */
-class Refused extends Error {}
 const granted = async (reply) => {
   if (!reply.ok) throw new Refused(await problem(reply));
   return reply;
@@ -670,7 +679,7 @@ async function agree(words, weigh, act) {
   const fail = (why, silence) => {
     if (!isMine()) return;
     said.className = 'bad';
-    say(said, why instanceof Refused ? why.message : silence);
+    say(said, inWords(why, silence));
     yes.hidden = true;
     say(no, 'Close');
     no.focus();
@@ -730,15 +739,16 @@ async function lookUp(key) {
   const [box, said] = [$('found'), $('found-said')];
   $('key').value = key;
   box.hidden = false;
+  const nothing = (why) => {
+    say(said, why);
+    said.className = '';
+    $('found-rows').replaceChildren();
+    $('download').hidden = true;
+    $('delete').hidden = true;
+  };
   try {
-    const reply = await ask(`/v1/whereis/${keyPlace(key)}?check=1`, { headers: JSON_TOO });
-    if (!reply.ok) {
-      say(said, await problem(reply));
-      $('found-rows').replaceChildren();
-      $('download').hidden = true;
-      $('delete').hidden = true;
-      return;
-    }
+    const reply = await ask(`${keyPlace('/v1/whereis', key)}?check=1`, { headers: JSON_TOO });
+    if (!reply.ok) { nothing(await problem(reply)); return; }
     const told = await reply.json();
     const held = told.storages.filter((copy) => copy.bytes !== undefined);
     const there = held.length > told.storages.length / 2;
@@ -762,27 +772,29 @@ async function lookUp(key) {
     pin = { place: told.place, key };
     chosen = null;
     if (picture) showAll();
-  } catch { say(said, 'The door does not answer.'); }
+  } catch (why) { nothing(inWords(why, 'The door does not answer.')); }
 }
 
 /** Saves a value. It never becomes a page of ours. */
 async function download(key) {
   const link = el('a', { download: key.split('/').pop() || 'value' });
+  const place = keyPlace('/v1/kv', key);
   if (!sessionStorage.getItem(TOKEN)) {
-    link.href = `/v1/kv/${keyPlace(key)}`;
+    link.href = place;
     link.click();
     return;
   }
-  const reply = await ask(`/v1/kv/${keyPlace(key)}`, { headers: JSON_TOO });
-  if (!reply.ok) { say($('found-said'), await problem(reply)); return; }
-  link.href = URL.createObjectURL(new Blob([await reply.blob()], { type: 'application/octet-stream' }));
-  link.click();
-  setTimeout(() => URL.revokeObjectURL(link.href), 60000);
+  try {
+    const reply = await granted(await ask(place, { headers: JSON_TOO }));
+    link.href = URL.createObjectURL(new Blob([await reply.blob()], { type: 'application/octet-stream' }));
+    link.click();
+    setTimeout(() => URL.revokeObjectURL(link.href), 60000);
+  } catch (why) { say($('found-said'), inWords(why, 'The door did not answer to the end: nothing was saved.')); }
 }
 
 /** Deletes a key as it was seen; if somebody changes it meanwhile, it stays. */
 function remove(key) {
-  const place = `/v1/kv/${keyPlace(key)}`;
+  const place = keyPlace('/v1/kv', key);
   const weigh = async () => {
     const reply = await ask(place, { method: 'HEAD' });
     // An answer to HEAD has no words of its own.
@@ -839,10 +851,10 @@ async function upload() {
   say($('uploaded'), `Storing '${visible(key)}', ${bytes(file.size)}…`);
   try {
     // A content type that no page of another site could send.
-    const reply = await ask(`/v1/kv/${keyPlace(key)}`, { method: 'PUT', headers: { 'content-type': file.type || 'application/octet-stream', ...JSON_TOO }, body: file });
+    const reply = await ask(keyPlace('/v1/kv', key), { method: 'PUT', headers: { 'content-type': file.type || 'application/octet-stream', ...JSON_TOO }, body: file });
     say($('uploaded'), reply.ok ? `'${visible(key)}' is stored, ${bytes(file.size)}${reply.status === 204 ? '; it took the place of another value' : ''}.` : await problem(reply));
     if (reply.ok) lookUp(key);
-  } catch { say($('uploaded'), 'The door did not answer to the end: look the key up before you upload it again.'); }
+  } catch (why) { say($('uploaded'), inWords(why, 'The door did not answer to the end: look the key up before you upload it again.')); }
 }
 
 // ---- hands ------------------------------------------------------------------------------------------------------------------
