@@ -308,6 +308,20 @@ fn a_door_with_a_token_asks_for_it_and_forgets_it_with_the_tab() {
     browser.open(&scene.door.at("/"), DESK, Tone::Dark);
     browser.wait_until("it asks", "return document.getElementById('token').open");
     picture(&browser, "token");
+    // Whoever closes it is told what is missing, and finds it again.
+    browser.type_keys(press::ESCAPE);
+    browser.type_keys(press::ESCAPE);
+    browser.wait_for("#lead", "Nothing is seen without a token");
+    assert!(browser.sees("#locked") && browser.text("#seen") == "waiting for a token");
+    picture(&browser, "locked");
+    thread::sleep(Duration::from_secs(2));
+    assert_eq!(browser.run("return document.getElementById('token').open"), false, "it nags");
+    browser.click("#unlock");
+    browser.wait_until("it asks again", "return document.getElementById('token').open");
+    browser.type_keys("wröng ☃");
+    browser.type_keys(press::ENTER);
+    browser.wait_for("#token-said", "No token is written so");
+    assert_eq!(browser.run("return sessionStorage.length"), 0, "it is not kept");
     browser.type_keys("a-wrong-secret-of-somebody");
     browser.type_keys(press::ENTER);
     browser.wait_for("#token-said", "does not know that token");

@@ -119,22 +119,36 @@ const shown = () => {
 };
 let opening = null;
 
-/** Asks the reader for the token, once for all who wait for it. */
+/**
+ * Asks the reader for the token, once for all who wait for it. Whoever closes the dialog is not asked again, but finds a button;
+ * and what waited for the token is not done later.
+ */
 function unlock(why) {
   if (!opening) {
     say($('token-said'), sessionStorage.getItem(TOKEN) ? why : '');
     sessionStorage.removeItem(TOKEN);
-    opening = new Promise((open) => {
+    opening = new Promise((open, close) => {
       $('token-form').onsubmit = (event) => {
         event.preventDefault();
-        sessionStorage.setItem(TOKEN, $('token-text').value.trim());
+        const token = $('token-text').value.trim();
         $('token-text').value = '';
+        // Another could not stand in a head: the request would fail here, and the door would never hear of it.
+        if (!/^[!-~]+$/.test(token)) {
+          say($('token-said'), 'No token is written so: it has only letters from a to z, digits and signs, and no spaces. It was not kept.');
+          return;
+        }
+        sessionStorage.setItem(TOKEN, token);
         $('token').close();
-        opening = null;
-        open();
       };
-      $('token').oncancel = (event) => event.preventDefault();
-      if (!$('token').open) $('token').showModal();
+      $('token').onclose = () => {
+        opening = null;
+        $('token-text').value = '';
+        $('locked').hidden = sessionStorage.getItem(TOKEN) !== null;
+        watchTheClock();
+        if ($('locked').hidden) open();
+        else close(new Refused('Nothing was done: the door wants its token first.'));
+      };
+      $('token').showModal();
     });
   }
   return opening;
@@ -183,7 +197,7 @@ async function listen() {
         events.forEach(hear);
       }
     } catch { /* It is said below how long nothing was heard. */ }
-    await pause(1000);
+    do await pause(1000); while (!$('locked').hidden);
   }
 }
 
@@ -208,7 +222,9 @@ function watchTheClock() {
   const stale = heard > 0 && silent > 4000;
   document.body.classList.toggle('stale', stale);
   const seen = $('seen');
-  say(seen, !heard ? 'listening…' : stale ? 'No word from the door: this is how it was' : 'live');
+  const locked = !$('locked').hidden;
+  if (!picture) say($('lead'), locked ? 'Nothing is seen without a token' : 'Looking at the ring…');
+  say(seen, locked ? 'waiting for a token' : !heard ? 'listening…' : stale ? 'No word from the door: this is how it was' : 'live');
   say($('silence'), stale ? ` ${Math.round(silent / 1000)} s ago` : '');
   seen.classList.toggle('live', heard > 0 && !stale);
 }
@@ -882,6 +898,7 @@ $('repair').onclick = () => plan('/v1/ring/repair', {}, {
   note: 'All copies are compared and made alike, the newest wins; then deleted keys and what broken uploads left behind are swept. Everything is served meanwhile.',
 });
 $('stop').onclick = stop;
+$('unlock').onclick = () => unlock('').catch(() => { /* The button is there again. */ });
 $('more').onclick = () => list(listing.prefix, listing.last);
 $('unchoose').onclick = () => { const id = chosen; choose(chosen); rows.get(id)?.button.focus(); };
 $('remove').onclick = () => {
