@@ -236,6 +236,27 @@ fn dots_between_slashes_lead_to_no_other_key() {
 }
 
 #[test]
+fn a_page_of_keys_that_is_asked_for_twice_is_listed_once() {
+    let Some(browser) = browser() else { return };
+    let scene = scene(3, 100, &[]);
+    open(&browser, &scene, "All is well");
+    browser.click("#browse button");
+    browser.wait_for("#listed", "60 keys, and there are more");
+    browser.run(
+        "const more = document.getElementById('more'); more.click(); more.click(); more.click()",
+    );
+    browser.wait_until(
+        "the rest is there",
+        "return document.querySelectorAll('#list li').length >= 100 && document.getElementById('more').hidden",
+    );
+    thread::sleep(Duration::from_millis(500));
+    let listed = "const keys = [...document.querySelectorAll('#list li')].map((key) => key.textContent); \
+                  return keys.length - new Set(keys).size";
+    assert_eq!(browser.run(listed), 0, "a key is listed twice");
+    nothing_to_complain_of(&browser);
+}
+
+#[test]
 fn keys_are_listed_as_they_are_and_none_is_obeyed() {
     let Some(browser) = browser() else { return };
     let scene = scene(3, 0, &[]);

@@ -839,14 +839,19 @@ function remove(key) {
 
 const PAGE = 60;
 let listing = { prefix: '', last: null };
+let listings = 0;
 
+/** Lists a page of keys. Only the newest wish is shown: a page asked for twice would be listed twice. */
 async function list(prefix, after) {
+  const mine = listings += 1;
   const query = new URLSearchParams({ prefix, limit: PAGE });
   if (after !== null) query.set('after', after);
   try {
     const reply = await ask(`/v1/kv?${query}`, { headers: JSON_TOO });
-    if (!reply.ok) { say($('listed'), await problem(reply)); return; }
-    const keys = (await reply.text()).split('\n').filter(Boolean).map((line) => JSON.parse(line).key);
+    const text = await (reply.ok ? reply.text() : problem(reply));
+    if (mine !== listings) return;
+    if (!reply.ok) { say($('listed'), text); return; }
+    const keys = text.split('\n').filter(Boolean).map((line) => JSON.parse(line).key);
     if (after === null) $('list').replaceChildren();
     $('list').append(...keys.map((key) => {
       const button = el('button', { type: 'button', class: 'plain key' }, visible(key));
@@ -857,7 +862,7 @@ async function list(prefix, after) {
     $('more').hidden = keys.length < PAGE;
     const shownNow = $('list').children.length;
     say($('listed'), shownNow === 0 ? (prefix ? 'No key begins so.' : 'There are no keys yet.') : `${count(shownNow, 'key')}${$('more').hidden ? '' : ', and there are more'}, in the order of the ring`);
-  } catch { say($('listed'), 'The door does not answer.'); }
+  } catch (why) { if (mine === listings) say($('listed'), inWords(why, 'The door does not answer.')); }
 }
 
 async function upload() {
