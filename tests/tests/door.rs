@@ -87,6 +87,12 @@ fn curl_alone_does_everything() {
 
     assert_eq!(put(&["-H", "Sdht-Ttl: 1"], "/v1/kv/brief").0, 201);
     wait_until("a brief value is gone", process::LIMIT, || open.curl(&[], "/v1/kv/brief").0 == 404);
+    let seen = open.call(&Call::get("/v1/whereis/brief?check=1")).json();
+    let shows = |copy: &serde_json::Value| copy["expired"] == true && copy["bytes"].is_null();
+    assert!(seen["storages"].as_array().unwrap().iter().all(shows), "{seen}");
+    assert_eq!(open.curl(&["-X", "DELETE"], "/v1/kv/brief").0, 404, "it was gone already");
+    let twice = Call::put("/v1/kv/twice", "v").with("sdht-ttl", "1").with("sdht-ttl", "2");
+    assert_eq!(open.call(&twice).status, 400);
 
     let (status, keys) = open.curl(&[], "/v1/kv?prefix=a");
     let mut keys: Vec<&str> = keys.lines().collect();

@@ -257,6 +257,21 @@ fn a_page_of_keys_that_is_asked_for_twice_is_listed_once() {
 }
 
 #[test]
+fn what_has_expired_is_not_there() {
+    let Some(browser) = browser() else { return };
+    let scene = scene(3, 0, &[]);
+    let brief = Call::put("/v1/kv/brief", "a value").with("sdht-ttl", "1");
+    assert_eq!(scene.door.call(&brief).status, 201);
+    wait_until("it has expired", process::LIMIT, || {
+        scene.door.call(&Call::get("/v1/kv/brief")).status == 404
+    });
+    open(&browser, &scene, "All is well");
+    look_up(&browser, "brief");
+    browser.wait_for("#found-said", "It is not there");
+    assert!(!browser.sees("#download") && !browser.sees("#delete"));
+}
+
+#[test]
 fn keys_are_listed_as_they_are_and_none_is_obeyed() {
     let Some(browser) = browser() else { return };
     let scene = scene(3, 0, &[]);

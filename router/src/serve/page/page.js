@@ -778,7 +778,7 @@ async function lookUp(key) {
       const swatch = el('span', { class: 'swatch' });
       if (storage) tint(swatch, storage);
       const cell = (label, text, kind) => el('td', { role: 'cell', 'data-label': label, class: kind }, text);
-      return el('tr', { role: 'row' }, el('th', { scope: 'row', role: 'rowheader' }, swatch, copy.address), cell('Holds', verdict + (copy.filling ? ', being filled' : ''), typeof copy.verdict === 'object' ? 'bad' : ''),
+      return el('tr', { role: 'row' }, el('th', { scope: 'row', role: 'rowheader' }, swatch, copy.address), cell('Holds', verdict + (copy.expired ? ', expired' : '') + (copy.filling ? ', being filled' : ''), typeof copy.verdict === 'object' ? 'bad' : ''),
         cell('Bytes', copy.bytes === undefined ? '–' : number(copy.bytes), 'figure'), cell('Checksum', el('code', {}, copy.checksum || '–')), cell('Stamp', el('code', {}, copy.stamp || '–')));
     }));
     $('download').hidden = held.length === 0;
