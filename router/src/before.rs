@@ -14,19 +14,24 @@ use minor_protocol::{Ballot, Operation, Stamp, State, Wish, record::Header};
 pub(crate) struct Before {
     /// The stamp of the value; none if users saw none.
     pub(crate) stamp: Option<Stamp>,
+    /// It is known that users saw no value.
+    pub(crate) is_absent: bool,
     object: Option<(Stamp, Manifest)>,
 }
 
 impl Before {
     /// As a round shows it; none if what the round shows is the change's own doing.
     pub(crate) fn shown_by(round: &Prepare, change: &Change, now_ms: u64) -> Option<Self> {
-        let Some(found) = round.newest_header() else { return Some(Self::default()) };
+        let Some(found) = round.newest_header() else {
+            return Some(Self { is_absent: true, ..Self::default() });
+        };
         if found.remembers(change.id) {
             return None;
         }
         let stamp = found.stamp().filter(|_| found.is_alive(now_ms));
         let object = if found.is_object() { round.newest_state() } else { None };
-        Some(Self { stamp, object: left_by(object, &change.operation) })
+        let object = left_by(object, &change.operation);
+        Some(Self { stamp, is_absent: stamp.is_none(), object })
     }
 
     /// As an only member tells it.
@@ -38,7 +43,12 @@ impl Before {
     ) -> Self {
         // The change's own stamp was left by an earlier try.
         let stamp = stamp.filter(|stamp| Some(stamp.0) != id);
-        Self { stamp, object: left_by(object, operation) }
+        Self { stamp, is_absent: false, object: left_by(object, operation) }
+    }
+
+    /// The same of a change that was never sent before: what nothing is told of was not there.
+    pub(crate) fn sent_once(self) -> Self {
+        Self { is_absent: self.stamp.is_none(), ..self }
     }
 
     /// The object whose pieces are to go, now that the change is done and has left this header.
@@ -116,9 +126,16 @@ mod tests {
     #[test]
     fn a_round_shows_what_was_there_before_its_own_doing() {
         let nothing = Before::shown_by(&round(None), &set(9), 0).unwrap();
-        assert!(nothing.stamp.is_none() && nothing.object.is_none());
+        assert!(nothing.stamp.is_none() && nothing.object.is_none() && nothing.is_absent);
         let there = Before::shown_by(&round(Some(object(5))), &set(9), 0).unwrap();
-        assert_eq!(there.stamp, Some(Stamp(ballot(5))));
+        assert_eq!((there.stamp, there.is_absent), (Some(Stamp(ballot(5))), false));
+        let mut brief = object(5);
+        brief.header.content = Some(Content { expires_ms: Some(7), ..Content::default() });
+        let expired = |now_ms| {
+            let seen = Before::shown_by(&round(Some(brief.clone())), &set(9), now_ms).unwrap();
+            seen.is_absent
+        };
+        assert!(!expired(6) && expired(7));
         assert!(Before::shown_by(&round(Some(object(9))), &set(9), 0).is_none());
     }
 
@@ -139,6 +156,9 @@ mod tests {
             Before::told(Some(Stamp(ballot(stamp))), object, Some(change.id), &change.operation)
         };
         assert_eq!(told(9, None).stamp, None);
+        let again = || Before::told(None, None, Some(change.id), &change.operation);
+        assert!(!again().is_absent, "an earlier try may have deleted it");
+        assert!(again().sent_once().is_absent && !told(5, None).sent_once().is_absent);
         let replaced = told(5, Some(object(5)));
         assert_eq!(replaced.stamp, Some(Stamp(ballot(5))));
         let left = object(5).header.with(ballot(9), Some(Content::default()));

@@ -19,6 +19,8 @@ pub struct Look {
     pub arc: RingArc,
     /// What each of its members answered to a read, in their order.
     pub copies: Vec<(Member, Heard)>,
+    /// What time it was then, in milliseconds since 1970: what had expired by then is there no more.
+    pub now_ms: u64,
 }
 
 impl<T: Transport> Router<T> {
@@ -42,7 +44,7 @@ impl<T: Transport> Router<T> {
             // Somebody knew a newer arc: then that one's members are the ones to be seen.
             if self.arc_in_memory(key).is_some_and(|now| now == arc) {
                 copies.sort_by_key(|(member, _)| arc.members.iter().position(|m| m == member));
-                return Ok(Look { arc: RingArc::clone(&arc), copies });
+                return Ok(Look { arc: RingArc::clone(&arc), copies, now_ms: self.now_ms() });
             }
             self.or_give_up(Again::Wiser, &mut tries).await.map_err(not_read)?;
         }

@@ -95,7 +95,7 @@ impl<T: Transport> Router<T> {
             match heard {
                 Ok(Ok(Reply::Changed { outcome, shown, before, object })) => {
                     let ((key, operation), id) = (&wishes[n], sent.get(&n).copied());
-                    let before = Before::told(before, object, id, operation);
+                    let before = Before::told(before, object, id, operation).sent_once();
                     let seen = Ended::from_shown(outcome, shown);
                     let changed = changed(key, id, seen, before, self.now_ms());
                     ended[n] = Some(changed.map(|(changed, object)| {

@@ -39,6 +39,8 @@ pub struct Done {
     /// The stamp of the value that was there; none if there was none. None too where a storage that keeps the key alone did
     /// the change and its answer was lost: asked again, it remembers that it did it, and not what it found.
     pub before: Option<Stamp>,
+    /// It is known that users saw no value there: there was none, or it had expired.
+    pub was_absent: bool,
 }
 
 /// How a reading or a round of one epoch went.
@@ -356,7 +358,8 @@ impl<T: Transport> Router<T> {
         count.hear(self, member.storage, &heard);
         match heard {
             Ok(Ok(Reply::Changed { outcome, shown, before, object })) => {
-                tries.before = Before::told(before, object, Some(change.id), &change.operation);
+                let told = Before::told(before, object, Some(change.id), &change.operation);
+                tries.before = if change.may_be_applied { told } else { told.sent_once() };
                 Ok(Ended::from_shown(outcome, shown))
             }
             heard => {
@@ -400,7 +403,11 @@ pub(crate) fn changed(
     };
     Ok(match outcome {
         Outcome::Done => {
-            let done = Done { stamp: done_stamp(id, &header), before: before.stamp };
+            let done = Done {
+                stamp: done_stamp(id, &header),
+                before: before.stamp,
+                was_absent: before.is_absent,
+            };
             (Changed::Done(done), before.object(&header))
         }
         Outcome::Kept => (Changed::Kept, None),

@@ -5,6 +5,7 @@ use sdht_tests::{
     http::Call,
     process,
     rings::{Storage, address, ring_of},
+    wait_until,
 };
 use std::{
     fs,
@@ -43,6 +44,21 @@ fn a_part_of_a_value_is_got_short_or_long() {
     assert_eq!(told["range"], serde_json::json!([2, 4]));
     assert!(home.ends(4, &["get", "short", "--range", "10-12"]).err.contains("has 10 bytes"));
     home.ends(3, &["get", "nothing", "--range", "-5"]);
+}
+
+#[test]
+fn what_has_expired_is_not_there_to_look_at_nor_to_delete() {
+    for storages in [1, 3] {
+        let (home, _storages) = ring_of(storages);
+        home.ends(0, &["set", "brief", "v", "--ttl", "1s"]);
+        wait_until("it has expired", process::LIMIT, || home.sdht(&["has", "brief"]).code == 3);
+        let seen = home.ends(0, &["whereis", "brief", "--check"]);
+        assert_eq!(seen.text().matches("newest, expired").count(), storages, "{seen}");
+        home.ends(3, &["del", "brief"]);
+        home.ends(3, &["del", "brief"]);
+        home.ends(0, &["set", "brief", "v"]);
+        home.ends(0, &["del", "brief"]);
+    }
 }
 
 #[test]

@@ -5,7 +5,7 @@ use sdht_tests::{
     door::Door,
     http::{Call, Connection, Reply, Wanted},
     process,
-    rings::{Storage, address, addresses, ring_of, wiped},
+    rings::{self, Storage, address, addresses, joined, ring_of, wiped},
     wait_until,
 };
 use std::{
@@ -93,6 +93,12 @@ fn curl_alone_does_everything() {
 
     assert_eq!(put(&["-H", "Sdht-Ttl: 1"], "/v1/kv/brief").0, 201);
     wait_until("a brief value is gone", process::LIMIT, || open.curl(&[], "/v1/kv/brief").0 == 404);
+    let seen = open.call(&Call::get("/v1/whereis/brief?check=1")).json();
+    let shows = |copy: &serde_json::Value| copy["expired"] == true && copy["bytes"].is_null();
+    assert!(seen["storages"].as_array().unwrap().iter().all(shows), "{seen}");
+    assert_eq!(open.curl(&["-X", "DELETE"], "/v1/kv/brief").0, 404, "it was gone already");
+    let twice = Call::put("/v1/kv/twice", "v").with("sdht-ttl", "1").with("sdht-ttl", "2");
+    assert_eq!(open.call(&twice).status, 400);
 
     let (status, keys) = open.curl(&[], "/v1/kv?prefix=a");
     let mut keys: Vec<&str> = keys.lines().collect();
@@ -171,6 +177,54 @@ fn a_batch_is_answered_in_its_order() {
     assert_eq!(told[2]["status"].as_u64(), Some(412));
     let form = Call::post("/v1/batch", "").with("content-type", "text/plain");
     assert_eq!(open.call(&form).status, 415, "a page of another site could send that");
+}
+
+/// Sets so many keys, at most 1,000.
+fn set_many(door: &Door, prefix: &str, keys: usize) {
+    let set = |n| format!("{{\"op\":\"set\",\"key\":\"{prefix}{n}\",\"value\":\"v\"}}\n");
+    let call = Call::post("/v1/batch", (0..keys).map(set).collect::<String>());
+    let reply = door.call(&call.with("content-type", "application/x-ndjson"));
+    assert_eq!(reply.text().matches("\"status\":201").count(), keys, "{reply:?}");
+}
+
+#[test]
+fn all_keys_are_listed_unless_fewer_are_asked_for() {
+    let open = open(&[]);
+    set_many(&open.door, "one/", 1_000);
+    set_many(&open.door, "two/", 200);
+    let lines = |query: &str| open.curl(&[], &format!("/v1/kv{query}")).1.lines().count();
+    assert_eq!(lines(""), 1_200);
+    assert_eq!((lines("?prefix=two/"), lines("?limit=1100")), (200, 1_100));
+    let (status, said) = open.curl(&[], "/v1/kv?Limit=1");
+    assert_eq!(status, 400);
+    assert!(said.contains("there is no `Limit`, but `prefix`, `after`, `limit`"), "{said}");
+}
+
+#[test]
+fn a_listing_that_fails_in_the_middle_says_so_in_its_last_line_and_is_cut() {
+    let mut storages = rings::storages(3);
+    drop(joined(&storages, 1));
+    let home = Home::default();
+    let flags =
+        ["--ring", &address(&storages[0]), "--no-keeper", "--workers", "1", "--timeout", "1s"];
+    let door = Door::open(&home, &flags);
+    set_many(&door, "", 300);
+    let ring = door.call(&Call::get("/v1/ring")).json();
+    // The last but the one that goes over the top, where a listing begins.
+    let arcs = ring["arcs"].as_array().unwrap().iter();
+    let arcs = arcs.filter(|arc| arc["from"].as_str() < arc["to"].as_str());
+    let last = arcs.max_by_key(|arc| arc["to"].as_str().unwrap().to_owned()).unwrap();
+    let dead = last["members"][0]["address"].as_str().unwrap();
+    let dead = storages.iter().position(|storage| address(storage) == dead).unwrap();
+    storages[dead].1.kill9();
+    let out = curl_fed(&[], &door.at("/v1/kv"), b"");
+    assert_eq!(out.status.code(), Some(18), "the connection is cut: {out:?}");
+    let text = String::from_utf8_lossy(&out.stdout).into_owned();
+    let mut lines = text.lines().filter(|line| line.starts_with('{'));
+    let error = lines.next_back().unwrap();
+    assert!(error.starts_with("{\"error\":\"the keys of ("), "{error}");
+    assert!(error.contains("go on with after="), "{error}");
+    assert!((1..300).contains(&lines.count()), "those before it are there: {text}");
 }
 
 #[test]

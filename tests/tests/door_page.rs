@@ -193,6 +193,84 @@ fn a_key_is_deleted_as_it_was_seen_or_not_at_all() {
     assert!(complaints.iter().all(|line| line.contains("412")), "{complaints:?}");
 }
 
+/// Looks a key up in the page, whatever was looked up before.
+fn look_up(browser: &Browser, key: &str) {
+    let script = format!("document.getElementById('key').value = {}", json!(key));
+    browser.run(&format!("document.getElementById('found-said').textContent = ''; {script}"));
+    browser.run("document.getElementById('key').focus()");
+    browser.type_keys(press::ENTER);
+}
+
+#[test]
+fn dots_between_slashes_lead_to_no_other_key() {
+    let Some(browser) = browser() else { return };
+    let scene = scene(3, 0, &[]);
+    let (victim, dotted) = ("/v1/kv/victim", "/v1/kv/x%2F..%2Fvictim");
+    assert_eq!(scene.door.call(&Call::put(victim, "of somebody else")).status, 201);
+    assert_eq!(scene.door.call(&Call::put(dotted, "mine")).status, 201);
+    open(&browser, &scene, "All is well");
+
+    look_up(&browser, "x/../victim");
+    browser.wait_for("#found-said", "It is there, on all 3 of its storages");
+    assert_eq!(browser.text("#found-rows td[data-label=Bytes]"), "4", "these are mine");
+    // Over it, and out again.
+    goes_up_and_comes_down(&browser, "x/../victim");
+    assert_eq!(scene.door.call(&Call::get(dotted)).body.len(), 300_000);
+    assert_eq!(scene.door.call(&Call::get(victim)).text(), "of somebody else");
+    browser.click("#delete");
+    browser.wait_for("#plan-said", "in all its copies");
+    assert!(browser.text("#plan-said").starts_with("293 KiB"), "{}", browser.text("#plan-said"));
+    browser.click("#plan-yes");
+    browser.wait_for("#found-said", "is deleted");
+    assert_eq!(scene.door.call(&Call::get(dotted)).status, 404);
+    assert_eq!(scene.door.call(&Call::get(victim)).text(), "of somebody else");
+    nothing_to_complain_of(&browser);
+
+    // What a browser cannot name is refused before anything is asked.
+    for key in [".", ".."] {
+        look_up(&browser, key);
+        browser.wait_for("#found-said", &format!("'sdht get -- {key}' in a terminal does"));
+        assert!(!browser.sees("#download") && !browser.sees("#delete"));
+    }
+    nothing_to_complain_of(&browser);
+}
+
+#[test]
+fn a_page_of_keys_that_is_asked_for_twice_is_listed_once() {
+    let Some(browser) = browser() else { return };
+    let scene = scene(3, 100, &[]);
+    open(&browser, &scene, "All is well");
+    browser.click("#browse button");
+    browser.wait_for("#listed", "60 keys, and there are more");
+    browser.run(
+        "const more = document.getElementById('more'); more.click(); more.click(); more.click()",
+    );
+    browser.wait_until(
+        "the rest is there",
+        "return document.querySelectorAll('#list li').length >= 100 && document.getElementById('more').hidden",
+    );
+    thread::sleep(Duration::from_millis(500));
+    let listed = "const keys = [...document.querySelectorAll('#list li')].map((key) => key.textContent); \
+                  return keys.length - new Set(keys).size";
+    assert_eq!(browser.run(listed), 0, "a key is listed twice");
+    nothing_to_complain_of(&browser);
+}
+
+#[test]
+fn what_has_expired_is_not_there() {
+    let Some(browser) = browser() else { return };
+    let scene = scene(3, 0, &[]);
+    let brief = Call::put("/v1/kv/brief", "a value").with("sdht-ttl", "1");
+    assert_eq!(scene.door.call(&brief).status, 201);
+    wait_until("it has expired", process::LIMIT, || {
+        scene.door.call(&Call::get("/v1/kv/brief")).status == 404
+    });
+    open(&browser, &scene, "All is well");
+    look_up(&browser, "brief");
+    browser.wait_for("#found-said", "It is not there");
+    assert!(!browser.sees("#download") && !browser.sees("#delete"));
+}
+
 #[test]
 fn keys_are_listed_as_they_are_and_none_is_obeyed() {
     let Some(browser) = browser() else { return };
@@ -266,6 +344,20 @@ fn a_door_with_a_token_asks_for_it_and_forgets_it_with_the_tab() {
     browser.open(&scene.door.at("/"), DESK, Tone::Dark);
     browser.wait_until("it asks", "return document.getElementById('token').open");
     picture(&browser, "token");
+    // Whoever closes it is told what is missing, and finds it again.
+    browser.type_keys(press::ESCAPE);
+    browser.type_keys(press::ESCAPE);
+    browser.wait_for("#lead", "Nothing is seen without a token");
+    assert!(browser.sees("#locked") && browser.text("#seen") == "waiting for a token");
+    picture(&browser, "locked");
+    thread::sleep(Duration::from_secs(2));
+    assert_eq!(browser.run("return document.getElementById('token').open"), false, "it nags");
+    browser.click("#unlock");
+    browser.wait_until("it asks again", "return document.getElementById('token').open");
+    browser.type_keys("wröng ☃");
+    browser.type_keys(press::ENTER);
+    browser.wait_for("#token-said", "No token is written so");
+    assert_eq!(browser.run("return sessionStorage.length"), 0, "it is not kept");
     browser.type_keys("a-wrong-secret-of-somebody");
     browser.type_keys(press::ENTER);
     browser.wait_for("#token-said", "does not know that token");

@@ -285,7 +285,9 @@ fn a_listing_comes_in_pages_and_misses_nothing() {
     assert_eq!(listed(&storage, ""), all);
     assert_eq!(listed(&storage, "prefix=fruit%2F&limit=4"), fruit);
     assert_eq!(listed(&storage, "prefix=absent"), BTreeSet::new());
-    assert_eq!(storage.call(&Call::get("/v1/kv?limit=many")).status, 400);
+    for odd in ["limit=many", "limit=0", "Limit=3", "limit=3&limit=4"] {
+        assert_eq!(storage.call(&Call::get(&format!("/v1/kv?{odd}"))).status, 400, "{odd}");
+    }
     let page = storage.call(&Call::get("/v1/kv?limit=3"));
     let kind = page.header("content-type").unwrap_or_default();
     assert!(kind.contains("ndjson"), "{kind}");

@@ -74,7 +74,7 @@ fn print(told: &Told<'_>, console: &Console) -> Ended {
                 or_none(copy.stamp.clone()),
                 or_none(copy.bytes.map(|bytes| bytes.to_string())),
                 or_none(copy.checksum.clone()),
-                verdict.to_string(),
+                if copy.expired { format!("{verdict}, expired") } else { verdict.to_string() },
             ]);
         }
         rows.add_row(row);

@@ -43,6 +43,9 @@ pub struct Copy {
     /// The first 16 digits of the value's SHA-256.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub checksum: Option<String>,
+    /// What it holds has expired: users see nothing.
+    #[serde(skip_serializing_if = "is_no")]
+    pub expired: bool,
     /// How it stands to the others.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub verdict: Option<Verdict>,
@@ -94,7 +97,8 @@ impl Copy {
 
     fn of(member: &Member, filling: bool) -> Self {
         let (address, id) = (member.address.clone(), member.storage.to_string());
-        Self { address, id, filling, stamp: None, bytes: None, checksum: None, verdict: None }
+        let (stamp, bytes, checksum, verdict) = (None, None, None, None);
+        Self { address, id, filling, stamp, bytes, checksum, expired: false, verdict }
     }
 }
 
@@ -109,7 +113,9 @@ pub fn compared(key: &Key, look: Look) -> Told<'_> {
         let mut copy = Copy::of(member, look.arc.filling == Some(member.storage));
         if let Ok(Some(record)) = held {
             copy.stamp = record.state.header.stamp().map(|stamp| stamp.0.to_string());
-            if record.state.header.content.is_some() {
+            let header = &record.state.header;
+            copy.expired = header.content.is_some() && !header.is_alive(look.now_ms);
+            if header.is_alive(look.now_ms) {
                 copy.bytes = Some(record.state.value.len());
                 copy.checksum = Some(checksum(&record.state));
             }
@@ -118,6 +124,10 @@ pub fn compared(key: &Key, look: Look) -> Told<'_> {
         copy
     });
     Told { storages: storages.collect(), agree: Some(agree), ..Told::of(key, &look.arc) }
+}
+
+fn is_no(it: &bool) -> bool {
+    !it
 }
 
 /// What one storage holds, as it said; or why it does not say.

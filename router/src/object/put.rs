@@ -79,10 +79,11 @@ impl<T: Transport> Router<T> {
         }
     }
 
-    /// Deletes a key, if it is as expected, and the pieces of an object that was there. Says whether there was anything.
+    /// Deletes a key, if it is as expected, and the pieces of an object that was there. Says whether there was anything:
+    /// what had expired is deleted in earnest, and was not there.
     pub(crate) async fn delete(&self, key: &Key, expect: Expect) -> Result<bool, NotSet> {
         match self.change(key, Operation { expect, wish: Wish::Delete }).await? {
-            Changed::Done(_) => Ok(true),
+            Changed::Done(done) => Ok(!done.was_absent),
             Changed::Kept => Ok(false),
             Changed::NotMet(found) => Err(NotSet::NotMet { key: key.clone(), found }),
         }

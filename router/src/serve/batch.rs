@@ -19,6 +19,7 @@ use actix_web::{
     http::{StatusCode, header},
 };
 use base64::{Engine, prelude::BASE64_STANDARD};
+use ciborium::de;
 use futures_util::{StreamExt, stream};
 use minor_manners::{Problem, body};
 use minor_protocol::{Expect, Key, Stamp, limits};
@@ -44,7 +45,7 @@ enum Doing {
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a map that says op and key")]
 struct Wanted {
     op: Doing,
     key: String,
@@ -141,7 +142,7 @@ fn form_of(call: &HttpRequest) -> Result<Form, Problem> {
 
 fn wanted_in(form: Form, body: &[u8]) -> Result<Vec<Wanted>, Problem> {
     if form == Form::Cbor {
-        return ciborium::from_reader(body).map_err(|why| Problem::malformed(why.to_string()));
+        return cbor(body).map_err(Problem::malformed);
     }
     let lines = (1..).zip(body.split(|byte| *byte == b'\n'));
     let lines = lines.filter(|(_, line)| !line.trim_ascii().is_empty());
@@ -151,7 +152,49 @@ fn wanted_in(form: Form, body: &[u8]) -> Result<Vec<Wanted>, Problem> {
     read.collect()
 }
 
+/// One list, and nothing behind it.
+fn cbor(mut body: &[u8]) -> Result<Vec<Wanted>, String> {
+    let whole = body.len();
+    let list = ciborium::from_reader(&mut body).map_err(|why| match why {
+        de::Error::Io(_) => format!("the CBOR ends after {whole} bytes, before its list does"),
+        de::Error::Syntax(at) => format!("byte {at} cannot stand there in CBOR"),
+        de::Error::Semantic(_, why) => format!("a CBOR batch is one list of maps: {why}"),
+        de::Error::RecursionLimitExceeded => "the CBOR is nested too deeply".into(),
+    })?;
+    match body.len() {
+        0 => Ok(list),
+        more => Err(format!(
+            "a CBOR batch is one list, and {more} bytes stand behind it: nothing of it was done"
+        )),
+    }
+}
+
+/// Whether it says only what its operation takes.
+fn check(wanted: &Wanted) -> Result<(), Problem> {
+    let Wanted { op, value, base64, bytes, content_type, ttl, if_match, if_none_match, .. } =
+        wanted;
+    let is_given = [
+        ("value", value.is_some()),
+        ("base64", base64.is_some()),
+        ("bytes", bytes.is_some()),
+        ("content_type", !content_type.is_empty()),
+        ("ttl", ttl.is_some()),
+        ("if_match", if_match.is_some()),
+        ("if_none_match", if_none_match.is_some()),
+    ];
+    let (name, takes) = match op {
+        Doing::Set => return Ok(()),
+        Doing::Get => ("get", &[][..]),
+        Doing::Delete => ("delete", &["if_match", "if_none_match"][..]),
+    };
+    match is_given.iter().find(|(field, is_given)| *is_given && !takes.contains(field)) {
+        Some((field, _)) => Err(Problem::malformed(format!("a {name} takes no {field}"))),
+        None => Ok(()),
+    }
+}
+
 async fn operate(door: &Door, wanted: Wanted) -> Result<(Told, Vec<u8>), Problem> {
+    check(&wanted)?;
     let (key, expect) = (Key::of_user(wanted.key.as_str())?, expected(&wanted)?);
     let status = |status: StatusCode| Told { status: status.as_u16(), ..Told::default() };
     match wanted.op {
@@ -235,4 +278,48 @@ fn line(told: &Told) -> Vec<u8> {
     let mut line = serde_json::to_vec(told).expect("texts and numbers are JSON");
     line.push(b'\n');
     line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn no(batch: &[u8]) -> String {
+        cbor(batch).err().expect("that is no batch")
+    }
+
+    #[test]
+    fn a_cbor_batch_is_one_list_and_what_is_wrong_is_said_in_words() {
+        let mut get = vec![];
+        ciborium::into_writer(&json!([{"op": "get", "key": "k"}]), &mut get).unwrap();
+        assert_eq!(cbor(&get).ok().map(|list| list.len()), Some(1));
+        assert!(no(&[&get[..], &get].concat()).contains("bytes stand behind it"));
+        assert!(no(&[&get[..], b"x"].concat()).contains("1 bytes stand behind it"));
+        assert!(no(&get[..get.len() - 1]).contains("before its list does"));
+        assert_eq!(no(b"\x1c"), "byte 0 cannot stand there in CBOR");
+        let mut number = vec![];
+        ciborium::into_writer(&json!([7]), &mut number).unwrap();
+        assert!(no(&number).contains("expected a map that says op and key"), "{}", no(&number));
+    }
+
+    #[test]
+    fn each_operation_takes_what_means_something_to_it() {
+        let no = |wanted: serde_json::Value| {
+            let problem = check(&serde_json::from_value(wanted).unwrap()).err()?;
+            Some(problem.detail().to_owned())
+        };
+        let refused = |op: &str, field: &str, value: serde_json::Value| {
+            assert_eq!(
+                no(json!({"op": op, "key": "k", field: value})),
+                Some(format!("a {op} takes no {field}"))
+            );
+        };
+        refused("get", "if_match", json!("*"));
+        refused("get", "value", json!("v"));
+        refused("get", "ttl", json!(1));
+        refused("delete", "ttl", json!(1));
+        assert_eq!(no(json!({"op": "delete", "key": "k", "if_match": "*"})), None);
+        assert_eq!(no(json!({"op": "set", "key": "k", "value": "v", "ttl": 1})), None);
+    }
 }

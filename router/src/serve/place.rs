@@ -198,6 +198,20 @@ impl<'a> Place<'a> {
         }))
     }
 
+    /// What a request may say beside its path.
+    fn takes(self, method: &str) -> &'static [Parameter] {
+        match (self, method) {
+            (Self::Key(_), "get") => &[RANGE, IF_RANGE, IF_MATCH_TO_GET, IF_NONE_MATCH_TO_GET],
+            (Self::Key(_), "head") => &[IF_MATCH_TO_GET, IF_NONE_MATCH_TO_GET],
+            (Self::Key(_), "put") => &[IF_MATCH, IF_NONE_MATCH, TTL],
+            (Self::Key(_), "delete") => &[IF_MATCH],
+            (Self::Keys, _) => &[PREFIX, AFTER, LIMIT],
+            (Self::WhereIs(_), _) => &[CHECK],
+            (Self::Ready, _) => &[REDUNDANT],
+            _ => &[],
+        }
+    }
+
     /// What it counts as.
     pub(super) fn operation(self, method: &Method) -> usize {
         match (self, method) {
@@ -209,6 +223,35 @@ impl<'a> Place<'a> {
             _ => 5,
         }
     }
+}
+
+/// Its name, where it stands, what it is in JSON Schema, and what it does.
+type Parameter = (&'static str, &'static str, &'static str, &'static str);
+
+const RANGE: Parameter = ("Range", "header", "string", "bytes=FROM-TO, from 0, both included: 206");
+const IF_RANGE: Parameter = ("If-Range", "header", "string", "A tag: the range, if it is this one");
+const IF_MATCH_TO_GET: Parameter =
+    ("If-Match", "header", "string", "Tags: 412 unless it is one of these");
+const IF_NONE_MATCH_TO_GET: Parameter =
+    ("If-None-Match", "header", "string", "Tags: 304 if it is one of these");
+const IF_MATCH: Parameter =
+    ("If-Match", "header", "string", "One tag, or * for any value: 412 unless it is this one");
+const IF_NONE_MATCH: Parameter =
+    ("If-None-Match", "header", "string", "*: 412 if there is a value");
+const TTL: Parameter =
+    ("Sdht-Ttl", "header", "integer", "Seconds after which it vanishes, at least 1");
+const PREFIX: Parameter = ("prefix", "query", "string", "How the keys begin");
+const AFTER: Parameter =
+    ("after", "query", "string", "Goes on behind this key: the last one that was listed");
+const LIMIT: Parameter =
+    ("limit", "query", "integer", "Lines at the most; without it all keys are listed");
+const CHECK: Parameter = ("check", "query", "integer", "1: each storage is asked what it holds");
+const REDUNDANT: Parameter =
+    ("redundant", "query", "integer", "1: ready only if any storage may stop without harm");
+
+/// One of them, as OpenAPI describes it.
+fn parameter((name, place, kind, what): &Parameter) -> Value {
+    json!({"name": name, "in": place, "description": what, "schema": {"type": kind}})
 }
 
 /// The names of what requests count as.
@@ -223,6 +266,15 @@ pub(super) fn open_api() -> Value {
             let problem = json!({"description": "A problem of RFC 9457"});
             let responses = json!({"2XX": {"description": "Done"}, "4XX": problem, "5XX": problem});
             let mut said = json!({"summary": summary, "responses": responses});
+            let parameters: Vec<Value> = place.takes(method).iter().map(parameter).collect();
+            if parameters.iter().any(|parameter| parameter["name"] == "If-None-Match")
+                && ["get", "head"].contains(method)
+            {
+                said["responses"]["304"] = json!({"description": "It is what is known already"});
+            }
+            if !parameters.is_empty() {
+                said["parameters"] = parameters.into();
+            }
             if let Some(wish) = place.wish() {
                 let content = json!({"application/json": {"schema": wish}});
                 said["requestBody"] = json!({"required": true, "content": content});
@@ -259,6 +311,20 @@ mod tests {
             (&schema["required"], schema["additionalProperties"] == false),
             (&json!(["copies"]), true)
         );
+        let of = |path: &str, method: &str| {
+            let said = &open_api()["paths"][path][method];
+            let names = said["parameters"].as_array().cloned().unwrap_or_default();
+            let names: Vec<String> =
+                names.iter().map(|one| one["name"].as_str().unwrap_or_default().into()).collect();
+            (names.join(" "), said["responses"]["304"].is_object())
+        };
+        assert_eq!(
+            of("/v1/kv/{key}", "get"),
+            ("Range If-Range If-Match If-None-Match".into(), true)
+        );
+        assert_eq!(of("/v1/kv/{key}", "put"), ("If-Match If-None-Match Sdht-Ttl".into(), false));
+        assert_eq!(of("/v1/kv", "get"), ("prefix after limit".into(), false));
+        assert_eq!(of("/readyz", "get"), ("redundant".into(), false));
         assert_eq!(Place::of("/v1/kvx"), Place::Nowhere);
         assert_eq!(Place::of("/v1/kv/{key}"), Place::Key("{key}"));
     }

@@ -22,14 +22,15 @@ pub(super) fn wanted(
     if headers.get(header::IF_RANGE).is_some_and(|tag| *tag != value::tag(stamp)) {
         return Ok(None);
     }
-    let Some((from, to)) = text.trim().strip_prefix("bytes=").and_then(|one| one.split_once('-'))
-    else {
+    let Some((unit, stretch)) = text.trim().split_once('=') else { return Ok(None) };
+    let Some((from, to)) = stretch.split_once('-') else { return Ok(None) };
+    if !unit.eq_ignore_ascii_case("bytes") {
         return Ok(None);
-    };
-    let range = match (from.parse::<u64>(), to.parse::<u64>()) {
-        (Ok(from), Ok(to)) if from <= to => from..to.saturating_add(1).min(bytes),
-        (Ok(from), Err(_)) if to.is_empty() => from..bytes,
-        (Err(_), Ok(last)) if from.is_empty() => bytes.saturating_sub(last)..bytes,
+    }
+    let range = match (number(from), number(to)) {
+        (Some(from), Some(to)) if from <= to => from..to.saturating_add(1).min(bytes),
+        (Some(from), None) if to.is_empty() => from..bytes,
+        (None, Some(last)) if from.is_empty() => bytes.saturating_sub(last)..bytes,
         _ => return Ok(None),
     };
     if range.is_empty() {
@@ -40,6 +41,12 @@ pub(super) fn wanted(
         );
     }
     Ok(Some(range))
+}
+
+/// A number of digits alone; one too large for any value is the largest there is.
+fn number(digits: &str) -> Option<u64> {
+    let is_number = !digits.is_empty() && digits.bytes().all(|digit| digit.is_ascii_digit());
+    is_number.then(|| digits.parse().unwrap_or(u64::MAX))
 }
 
 #[cfg(test)]
@@ -60,10 +67,17 @@ mod tests {
         assert_eq!(of("bytes=-3"), Ok(Some(7..10)));
         assert_eq!(of("bytes=-30"), Ok(Some(0..10)));
         assert_eq!(of("bytes=0-99"), Ok(Some(0..10)));
-        for whole in ["bytes=1-2,4-5", "lines=1-2", "bytes=3-2", "bytes=-", "bytes=x-"] {
+        assert_eq!(of("Bytes=2-3"), Ok(Some(2..4)));
+        assert_eq!(of("bytes=8-99999999999999999999"), Ok(Some(8..10)));
+        assert_eq!(of("bytes=-99999999999999999999"), Ok(Some(0..10)));
+        let odd = ["bytes=+1-2", "bytes=1-+2", "bytes=--2", "bytes=1 -2"];
+        for whole in ["bytes=1-2,4-5", "lines=1-2", "bytes=3-2", "bytes=-", "bytes=x-"]
+            .into_iter()
+            .chain(odd)
+        {
             assert_eq!(of(whole), Ok(None), "{whole}");
         }
-        for none in ["bytes=10-", "bytes=-0", "bytes=10-12"] {
+        for none in ["bytes=10-", "bytes=-0", "bytes=10-12", "bytes=99999999999999999999-"] {
             assert_eq!(of(none), Err(StatusCode::RANGE_NOT_SATISFIABLE), "{none}");
         }
     }

@@ -16,7 +16,7 @@ pub fn expected(headers: &HeaderMap) -> Result<Expect, Problem> {
         (Some(tag), None) if !tag.contains(',') => {
             stamp_of(tag).map(Expect::Stamp).ok_or_else(|| {
                 // One of another make is on no value of ours.
-                Problem::not_met(format!("no value here has the tag {}", tag.escape_debug()))
+                Problem::not_met(format!("no value here has the tag {tag}"))
             })
         }
         (Some(_), None) => Err(Problem::malformed("If-Match takes one tag or * here, no list")),
@@ -44,7 +44,8 @@ pub fn wants_another(headers: &HeaderMap, stamp: Stamp) -> Result<bool, Problem>
     Ok(!wanted.split(',').any(is_it))
 }
 
-fn text(headers: &HeaderMap, name: HeaderName) -> Result<Option<&str>, Problem> {
+/// What a header says that may be given once; ASCII, so that it can be said again.
+pub(crate) fn text(headers: &HeaderMap, name: HeaderName) -> Result<Option<&str>, Problem> {
     let mut values = headers.get_all(&name);
     let Some(value) = values.next() else { return Ok(None) };
     if values.next().is_some() {
@@ -84,6 +85,16 @@ mod tests {
         assert_eq!(expects(&[(IF_MATCH, &two)]), None);
         assert_eq!(expects(&[(IF_NONE_MATCH, &tag)]), None);
         assert_eq!(expects(&[(IF_MATCH, "*"), (IF_NONE_MATCH, "*")]), None);
+    }
+
+    #[test]
+    fn a_tag_of_another_make_is_said_as_it_came_and_no_header_is_taken_twice() {
+        let no = expected(&headers(&[(IF_MATCH, "\"x\"")])).unwrap_err();
+        assert_eq!(no.detail(), "no value here has the tag \"x\"");
+        let mut twice = headers(&[(IF_MATCH, "*")]);
+        twice.append(IF_MATCH, HeaderValue::from_static("*"));
+        let no = expected(&twice).unwrap_err();
+        assert_eq!(no.detail(), "if-match is given more than once");
     }
 
     #[test]

@@ -100,8 +100,8 @@ pub fn content_type(call: &HttpRequest) -> Result<String, Problem> {
 
 /// The seconds after which it is to vanish, if it is.
 pub fn ttl_s(call: &HttpRequest) -> Result<Option<u64>, Problem> {
-    let Some(given) = call.headers().get(TTL) else { return Ok(None) };
-    match given.to_str().ok().and_then(|given| given.parse().ok()) {
+    let Some(given) = conditions::text(call.headers(), TTL)? else { return Ok(None) };
+    match given.parse().ok() {
         Some(seconds) if seconds > 0 => Ok(Some(seconds)),
         _ => Err(Problem::malformed("Sdht-Ttl takes whole seconds, at least 1")),
     }

@@ -6,7 +6,8 @@
 //! GET /v1/kv?prefix=fruit/&after=fruit/1 goes on behind it; fewer lines than the limit are the end
 //! ```
 //!
-//! Pages are read one after the other, as fast as they are taken; the whole listing is never in memory.
+//! Without a limit it is all of them. Pages are read one after the other, as fast as they are taken; the whole listing is never
+//! in memory.
 
 use super::{Answered, Face, now_ms};
 use crate::storage::{Page, Storage};

@@ -106,6 +106,10 @@ const PRESENT = ['serving', 'being filled', 'full'];
 const isAway = (storage) => storage.state === 'silent' || storage.state === 'replaced';
 const byId = (id) => picture && picture.storages.find((storage) => storage.id === id);
 
+/** A no in words: the door's, or our own before it is asked. */
+class Refused extends Error {}
+const inWords = (why, silence) => (why instanceof Refused ? why.message : silence);
+
 // ---- the token, and asking ------------------------------------------------------------------------------------------------
 
 const TOKEN = 'sdht-door-token';
@@ -115,22 +119,36 @@ const shown = () => {
 };
 let opening = null;
 
-/** Asks the reader for the token, once for all who wait for it. */
+/**
+ * Asks the reader for the token, once for all who wait for it. Whoever closes the dialog is not asked again, but finds a button;
+ * and what waited for the token is not done later.
+ */
 function unlock(why) {
   if (!opening) {
     say($('token-said'), sessionStorage.getItem(TOKEN) ? why : '');
     sessionStorage.removeItem(TOKEN);
-    opening = new Promise((open) => {
+    opening = new Promise((open, close) => {
       $('token-form').onsubmit = (event) => {
         event.preventDefault();
-        sessionStorage.setItem(TOKEN, $('token-text').value.trim());
+        const token = $('token-text').value.trim();
         $('token-text').value = '';
+        // Another could not stand in a head: the request would fail here, and the door would never hear of it.
+        if (!/^[!-~]+$/.test(token)) {
+          say($('token-said'), 'No token is written so: it has only letters from a to z, digits and signs, and no spaces. It was not kept.');
+          return;
+        }
+        sessionStorage.setItem(TOKEN, token);
         $('token').close();
-        opening = null;
-        open();
       };
-      $('token').oncancel = (event) => event.preventDefault();
-      if (!$('token').open) $('token').showModal();
+      $('token').onclose = () => {
+        opening = null;
+        $('token-text').value = '';
+        $('locked').hidden = sessionStorage.getItem(TOKEN) !== null;
+        watchTheClock();
+        if ($('locked').hidden) open();
+        else close(new Refused('Nothing was done: the door wants its token first.'));
+      };
+      $('token').showModal();
     });
   }
   return opening;
@@ -152,7 +170,14 @@ async function problem(reply) {
 }
 
 const JSON_TOO = { accept: 'application/json' };
-const keyPlace = (key) => key.split('/').map(encodeURIComponent).join('/');
+/**
+ * Where a key is found below a place. It is one part of the path, its slashes encoded: a browser takes dots between slashes for
+ * steps, and goes to another key.
+ */
+function keyPlace(place, key) {
+  if (key === '.' || key === '..') throw new Refused(`No browser can name the key '${key}': it takes it for a step in the path. 'sdht get -- ${key}' in a terminal does, and so do set and del.`);
+  return `${place}/${encodeURIComponent(key)}`;
+}
 
 // ---- listening ----------------------------------------------------------------------------------------------------------
 
@@ -172,7 +197,7 @@ async function listen() {
         events.forEach(hear);
       }
     } catch { /* It is said below how long nothing was heard. */ }
-    await pause(1000);
+    do await pause(1000); while (!$('locked').hidden);
   }
 }
 
@@ -197,7 +222,9 @@ function watchTheClock() {
   const stale = heard > 0 && silent > 4000;
   document.body.classList.toggle('stale', stale);
   const seen = $('seen');
-  say(seen, !heard ? 'listening…' : stale ? 'No word from the door: this is how it was' : 'live');
+  const locked = !$('locked').hidden;
+  if (!picture) say($('lead'), locked ? 'Nothing is seen without a token' : 'Looking at the ring…');
+  say(seen, locked ? 'waiting for a token' : !heard ? 'listening…' : stale ? 'No word from the door: this is how it was' : 'live');
   say($('silence'), stale ? ` ${Math.round(silent / 1000)} s ago` : '');
   seen.classList.toggle('live', heard > 0 && !stale);
 }
@@ -500,7 +527,7 @@ async function stop() {
     await granted(await ask('/v1/ring/stop', { method: 'POST', headers: { 'content-type': 'application/json', ...JSON_TOO }, body: '{}' }));
     // It goes with the next picture, which shows what has stopped.
   } catch (why) {
-    say($('stop-said'), why instanceof Refused ? why.message : 'The door did not answer: the list shows whether it goes on.');
+    say($('stop-said'), inWords(why, 'The door did not answer: the list shows whether it goes on.'));
   }
   stopping = false;
 }
@@ -645,8 +672,6 @@ function showAll() {
 
 // ---- plans ----------------------------------------------------------------------------------------------------------------
 
-/** The door said no, in its own words. */
-class Refused extends Error {}
 const granted = async (reply) => {
   if (!reply.ok) throw new Refused(await problem(reply));
   return reply;
@@ -670,7 +695,7 @@ async function agree(words, weigh, act) {
   const fail = (why, silence) => {
     if (!isMine()) return;
     said.className = 'bad';
-    say(said, why instanceof Refused ? why.message : silence);
+    say(said, inWords(why, silence));
     yes.hidden = true;
     say(no, 'Close');
     no.focus();
@@ -730,15 +755,16 @@ async function lookUp(key) {
   const [box, said] = [$('found'), $('found-said')];
   $('key').value = key;
   box.hidden = false;
+  const nothing = (why) => {
+    say(said, why);
+    said.className = '';
+    $('found-rows').replaceChildren();
+    $('download').hidden = true;
+    $('delete').hidden = true;
+  };
   try {
-    const reply = await ask(`/v1/whereis/${keyPlace(key)}?check=1`, { headers: JSON_TOO });
-    if (!reply.ok) {
-      say(said, await problem(reply));
-      $('found-rows').replaceChildren();
-      $('download').hidden = true;
-      $('delete').hidden = true;
-      return;
-    }
+    const reply = await ask(`${keyPlace('/v1/whereis', key)}?check=1`, { headers: JSON_TOO });
+    if (!reply.ok) { nothing(await problem(reply)); return; }
     const told = await reply.json();
     const held = told.storages.filter((copy) => copy.bytes !== undefined);
     const there = held.length > told.storages.length / 2;
@@ -752,7 +778,7 @@ async function lookUp(key) {
       const swatch = el('span', { class: 'swatch' });
       if (storage) tint(swatch, storage);
       const cell = (label, text, kind) => el('td', { role: 'cell', 'data-label': label, class: kind }, text);
-      return el('tr', { role: 'row' }, el('th', { scope: 'row', role: 'rowheader' }, swatch, copy.address), cell('Holds', verdict + (copy.filling ? ', being filled' : ''), typeof copy.verdict === 'object' ? 'bad' : ''),
+      return el('tr', { role: 'row' }, el('th', { scope: 'row', role: 'rowheader' }, swatch, copy.address), cell('Holds', verdict + (copy.expired ? ', expired' : '') + (copy.filling ? ', being filled' : ''), typeof copy.verdict === 'object' ? 'bad' : ''),
         cell('Bytes', copy.bytes === undefined ? '–' : number(copy.bytes), 'figure'), cell('Checksum', el('code', {}, copy.checksum || '–')), cell('Stamp', el('code', {}, copy.stamp || '–')));
     }));
     $('download').hidden = held.length === 0;
@@ -762,27 +788,29 @@ async function lookUp(key) {
     pin = { place: told.place, key };
     chosen = null;
     if (picture) showAll();
-  } catch { say(said, 'The door does not answer.'); }
+  } catch (why) { nothing(inWords(why, 'The door does not answer.')); }
 }
 
 /** Saves a value. It never becomes a page of ours. */
 async function download(key) {
   const link = el('a', { download: key.split('/').pop() || 'value' });
+  const place = keyPlace('/v1/kv', key);
   if (!sessionStorage.getItem(TOKEN)) {
-    link.href = `/v1/kv/${keyPlace(key)}`;
+    link.href = place;
     link.click();
     return;
   }
-  const reply = await ask(`/v1/kv/${keyPlace(key)}`, { headers: JSON_TOO });
-  if (!reply.ok) { say($('found-said'), await problem(reply)); return; }
-  link.href = URL.createObjectURL(new Blob([await reply.blob()], { type: 'application/octet-stream' }));
-  link.click();
-  setTimeout(() => URL.revokeObjectURL(link.href), 60000);
+  try {
+    const reply = await granted(await ask(place, { headers: JSON_TOO }));
+    link.href = URL.createObjectURL(new Blob([await reply.blob()], { type: 'application/octet-stream' }));
+    link.click();
+    setTimeout(() => URL.revokeObjectURL(link.href), 60000);
+  } catch (why) { say($('found-said'), inWords(why, 'The door did not answer to the end: nothing was saved.')); }
 }
 
 /** Deletes a key as it was seen; if somebody changes it meanwhile, it stays. */
 function remove(key) {
-  const place = `/v1/kv/${keyPlace(key)}`;
+  const place = keyPlace('/v1/kv', key);
   const weigh = async () => {
     const reply = await ask(place, { method: 'HEAD' });
     // An answer to HEAD has no words of its own.
@@ -811,14 +839,19 @@ function remove(key) {
 
 const PAGE = 60;
 let listing = { prefix: '', last: null };
+let listings = 0;
 
+/** Lists a page of keys. Only the newest wish is shown: a page asked for twice would be listed twice. */
 async function list(prefix, after) {
+  const mine = listings += 1;
   const query = new URLSearchParams({ prefix, limit: PAGE });
   if (after !== null) query.set('after', after);
   try {
     const reply = await ask(`/v1/kv?${query}`, { headers: JSON_TOO });
-    if (!reply.ok) { say($('listed'), await problem(reply)); return; }
-    const keys = (await reply.text()).split('\n').filter(Boolean).map((line) => JSON.parse(line).key);
+    const text = await (reply.ok ? reply.text() : problem(reply));
+    if (mine !== listings) return;
+    if (!reply.ok) { say($('listed'), text); return; }
+    const keys = text.split('\n').filter(Boolean).map((line) => JSON.parse(line).key);
     if (after === null) $('list').replaceChildren();
     $('list').append(...keys.map((key) => {
       const button = el('button', { type: 'button', class: 'plain key' }, visible(key));
@@ -829,7 +862,7 @@ async function list(prefix, after) {
     $('more').hidden = keys.length < PAGE;
     const shownNow = $('list').children.length;
     say($('listed'), shownNow === 0 ? (prefix ? 'No key begins so.' : 'There are no keys yet.') : `${count(shownNow, 'key')}${$('more').hidden ? '' : ', and there are more'}, in the order of the ring`);
-  } catch { say($('listed'), 'The door does not answer.'); }
+  } catch (why) { if (mine === listings) say($('listed'), inWords(why, 'The door does not answer.')); }
 }
 
 async function upload() {
@@ -839,10 +872,10 @@ async function upload() {
   say($('uploaded'), `Storing '${visible(key)}', ${bytes(file.size)}…`);
   try {
     // A content type that no page of another site could send.
-    const reply = await ask(`/v1/kv/${keyPlace(key)}`, { method: 'PUT', headers: { 'content-type': file.type || 'application/octet-stream', ...JSON_TOO }, body: file });
+    const reply = await ask(keyPlace('/v1/kv', key), { method: 'PUT', headers: { 'content-type': file.type || 'application/octet-stream', ...JSON_TOO }, body: file });
     say($('uploaded'), reply.ok ? `'${visible(key)}' is stored, ${bytes(file.size)}${reply.status === 204 ? '; it took the place of another value' : ''}.` : await problem(reply));
     if (reply.ok) lookUp(key);
-  } catch { say($('uploaded'), 'The door did not answer to the end: look the key up before you upload it again.'); }
+  } catch (why) { say($('uploaded'), inWords(why, 'The door did not answer to the end: look the key up before you upload it again.')); }
 }
 
 // ---- hands ------------------------------------------------------------------------------------------------------------------
@@ -870,6 +903,7 @@ $('repair').onclick = () => plan('/v1/ring/repair', {}, {
   note: 'All copies are compared and made alike, the newest wins; then deleted keys and what broken uploads left behind are swept. Everything is served meanwhile.',
 });
 $('stop').onclick = stop;
+$('unlock').onclick = () => unlock('').catch(() => { /* The button is there again. */ });
 $('more').onclick = () => list(listing.prefix, listing.last);
 $('unchoose').onclick = () => { const id = chosen; choose(chosen); rows.get(id)?.button.focus(); };
 $('remove').onclick = () => {
