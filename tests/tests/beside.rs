@@ -4,8 +4,15 @@ use sdht_tests::{
     command::{Home, Told},
     door::Door,
     http::Call,
+    process::{self, Launch},
+    wait_until,
 };
-use std::{fs, net::TcpListener, process::Command};
+use std::{
+    fs,
+    net::{SocketAddr, TcpListener},
+    process::Command,
+    time::Instant,
+};
 
 /// So many ports that nobody listens on. Somebody else could take one before we do; then the test fails and says so.
 fn free_ports<const N: usize>() -> [String; N] {
@@ -106,4 +113,68 @@ fn what_stands_in_the_way_of_a_storage_is_said() {
     let line = ["serve", "-p", "0", "--with-storage", &port, "--data", "file"];
     let told = home.ends(1, &line);
     assert!(told.err.contains("did not start") && told.err.contains("file.log"), "{told}");
+}
+
+#[test]
+fn a_storage_comes_back_though_another_one_is_away() {
+    let (home, guests) = (Home::default(), [process::fresh(), process::fresh()]);
+    let [port] = free_ports();
+    let [(_one, first), (dir, mut second)] = guests;
+    let away = second.address();
+    let others = format!("{},{away}", first.address());
+    home.ends(0, &["join", &first.address().to_string(), &away.to_string(), "--copies", "2"]);
+    let flags = ["--with-storage", &port, "--ring", &others];
+    let door = open(&home, &flags);
+    for n in 0..30 {
+        assert_eq!(door.call(&Call::put(&format!("/v1/kv/key{n}"), "value")).status, 201);
+    }
+    door.close();
+    second.kill9();
+
+    let begun = Instant::now();
+    let door = open(&home, &flags);
+    assert!(begun.elapsed() < process::LIMIT, "{}", door.log());
+    let waits = || door.log().contains("is not wholly in the ring yet");
+    wait_until("it says what it waits for", process::LIMIT, waits);
+    let log = door.log();
+    assert!(log.contains(&away.to_string()) && log.contains("runs on"), "{log}");
+    let is_served = |n: &i32| door.call(&Call::get(&format!("/v1/kv/key{n}"))).status == 200;
+    let place = (0..30).find(|n| kept_without(&home, &others, &format!("key{n}"), away));
+    let kept = place.expect("one key in three is kept by the two that are there");
+    assert!(is_served(&kept), "what has a majority is served: key{kept}\n{}", door.log());
+
+    // At the same place, where the others look for it.
+    let _second = Launch::on(&dir.path().join("data")).at_port(away.port()).serve();
+    let in_order = || home.sdht(&["status", "--ring", &others]).code == 0;
+    wait_until("all three are in the ring again", process::LIMIT, in_order);
+    assert!((0..30).all(|n| is_served(&n)), "{}", door.log());
+    let told = door.close();
+    assert!(told.code == 0 && !listens(&port), "{told}");
+}
+
+/// Whether the storage at this address is none of those that keep the key.
+fn kept_without(home: &Home, ring: &str, key: &str, address: SocketAddr) -> bool {
+    let told = home.sdht(&["whereis", key, "--ring", ring]);
+    assert_eq!(told.code, 0, "{told}");
+    !told.text().contains(&address.to_string())
+}
+
+#[test]
+fn a_door_opens_before_its_ring_is_there_and_comes_to_it_later() {
+    let home = Home::default();
+    let [first, second] = free_ports();
+    let ring = format!("127.0.0.1:{first}");
+    let flags = ["--with-storage", &second, "--data", "second", "--ring", &ring];
+    let guest = open(&home, &flags);
+    assert_eq!(guest.call(&Call::get("/readyz")).status, 503);
+    assert!(listens(&second), "its storage runs on");
+    assert!(guest.log().contains("is not wholly in the ring yet"), "{}", guest.log());
+
+    let founder = open(&home, &["--with-storage", &first, "--ring", &ring]);
+    assert_eq!(founder.call(&Call::put("/v1/kv/k", "value")).status, 201);
+    let served = || guest.call(&Call::get("/v1/kv/k")).status == 200;
+    wait_until("the guest has come to the ring", process::LIMIT, served);
+    let both = format!("127.0.0.1:{second}");
+    let is_in = || home.sdht(&["status", "--ring", &ring]).text().contains(&both);
+    wait_until("its storage is in the ring", process::LIMIT, is_in);
 }

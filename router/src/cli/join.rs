@@ -152,7 +152,7 @@ impl Join {
                 {
                     let known = known.value.join(", ");
                     let what = format!("the ring used last does not answer ({known})");
-                    return Err(Fail::other(what).next(format!(
+                    return Err(Fail::other(what).passing().next(format!(
                         "Name the ring with --ring; or, for a new one, say --ring {} and found it.",
                         self.addresses[0]
                     )));

@@ -311,8 +311,8 @@ fn in_a_runtime(verb: &Verb, console: &Console) -> Ended {
             Either::Left((Either::Left((ended, _)), _)) => ended,
             Either::Left((Either::Right((never, _)), _)) => match never {},
             Either::Right(_) => {
-                let (code, what) = (Code::Interrupted, "interrupted".into());
-                Err(Fail { code, what, next: verb.stopped() })
+                let (code, what) = (Code::Interrupted, "interrupted");
+                Err(Fail { next: verb.stopped(), ..Fail::new(code, what) })
             }
         };
         if ended.is_ok() {

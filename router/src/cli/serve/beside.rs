@@ -2,6 +2,9 @@
 //!
 //! It is an ordinary storage, a process of its own that this one starts, brings into the ring, and stops when the door is
 //! closed. What is not said here it takes from its own environment (`MINOR_STORAGE_*`).
+//!
+//! Others may be away while it is brought in. That stops neither it nor the door: what it keeps is wanted all the more, so
+//! it is tried again until it is done. Only what nobody but the operator can mend ends the two.
 
 use super::super::{
     Ended,
@@ -10,6 +13,7 @@ use super::super::{
     join::Join,
     lab::storage::{self, Process},
     progress,
+    settings::Origin,
 };
 use clap::Args;
 use futures_util::future::{Either, select};
@@ -18,7 +22,14 @@ use std::{
     env,
     path::{Path, PathBuf},
     pin::pin,
+    time::{Duration, Instant},
 };
+
+/// Between two tries to bring it into the ring: the first pause, and the longest. A try in vain takes its time as well.
+const PAUSE: Duration = Duration::from_millis(500);
+const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+/// How often it is said why it is not in the ring yet, if the reason stays the same.
+const AGAIN: Duration = Duration::from_secs(60);
 
 /// What may be said of it.
 #[derive(Args, Debug)]
@@ -42,6 +53,7 @@ pub(super) struct Beside {
     port: u16,
     /// As the ring knows it.
     address: String,
+    data: PathBuf,
     process: Option<Process>,
     leaves: bool,
 }
@@ -72,7 +84,7 @@ impl Flags {
         let process = storage::launch(command, &address, &log_of(&data))?;
         console
             .say(format_args!("sdht: started a storage on {address} (data in {})", data.display()));
-        Ok(Some(Beside { port, address, process, leaves: self.leave_on_exit }))
+        Ok(Some(Beside { port, address, data, process, leaves: self.leave_on_exit }))
     }
 }
 
@@ -84,9 +96,59 @@ fn log_of(data: &Path) -> PathBuf {
 }
 
 impl Beside {
-    /// Brings it into the ring, unless it is there already.
+    /// Brings it into the ring, unless it is there already, however often that must be tried.
     pub(super) async fn join(&self, console: &Console) -> Ended {
-        Join::of(&self.address).run(console).await
+        let mut said: Option<(String, Instant)> = None;
+        let mut pause = PAUSE;
+        loop {
+            let why = match Join::of(&self.address).run(console).await {
+                Ok(()) => return Ok(()),
+                Err(why) if why.passes => why,
+                Err(why) => return Err(self.out_for_good(why)),
+            };
+            let is_new = said.as_ref().is_none_or(|(what, _)| *what != why.what);
+            if is_new || said.as_ref().is_some_and(|(_, when)| when.elapsed() >= AGAIN) {
+                console.say(format_args!(
+                    "sdht: {} is not wholly in the ring yet: {}",
+                    self.address, why.what
+                ));
+                console.say("It runs on, what can be served is served, and it is tried again until it is done.");
+                why.next.iter().for_each(|next| console.say(next));
+                said = Some((why.what, Instant::now()));
+            }
+            actix_rt::time::sleep(pause).await;
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+    }
+
+    /// The door does not wait for it any longer.
+    pub(super) fn say_it_is_on_its_way(&self, console: &Console) {
+        let address = &self.address;
+        console.say(format_args!(
+            "sdht: {address} is still being brought into the ring; the door opens all the same"
+        ));
+    }
+
+    /// What keeps it out does not pass: the two end, and this still holds.
+    fn out_for_good(&self, why: Fail) -> Fail {
+        let Self { address, data, .. } = self;
+        let data = data.display();
+        let what = format!(
+            "{address} cannot be in the ring: {}; it is stopped, and what it keeps stays in {data}",
+            why.what
+        );
+        Fail { what, ..why }
+    }
+
+    /// Where a router begins that is to find its ring: where the user says, else with this storage.
+    pub(super) fn seeds(&self, console: &Console) -> Vec<String> {
+        let known = &console.settings.ring;
+        let ours = std::iter::once(&self.address);
+        match known.origin {
+            Origin::BuiltIn => ours.cloned().collect(),
+            Origin::Memory(_) => ours.chain(&known.value).cloned().collect(),
+            _ => known.value.clone(),
+        }
     }
 
     /// The door is about to close: what was wished for is handed over, unless whoever asked asks again.
@@ -98,9 +160,11 @@ impl Beside {
         console.say(format_args!(
             "sdht: {address} hands over what it keeps, and everything is served meanwhile; asked once more, it stops at once"
         ));
-        let moving = console.ring().await?.leave(address);
         let what = format!("remove {address}");
-        let left = pin!(progress::follow(console, &what, moving));
+        let left = pin!(async {
+            let moving = console.ring().await?.leave(address);
+            progress::follow(console, &what, moving).await
+        });
         let again = pin!(sdht::serve::asked_to_stop()?);
         let why = match select(left, again).await {
             Either::Left((Ok(_), _)) => {
