@@ -7,7 +7,10 @@ use sdht_tests::{
         keeping::{Misfortune, keep},
         losses::lose,
         scenario::{Report, Scenario},
-        stories::{a_first_write_while_a_newcomer_comes, a_set_finds_every_disk_full},
+        stories::{
+            a_first_write_while_a_newcomer_comes, a_set_finds_every_disk_full,
+            three_come_at_the_same_time,
+        },
     },
 };
 use std::{
@@ -202,6 +205,11 @@ fn a_first_write_is_done_although_the_arc_gains_a_member_in_the_middle_of_it() {
 fn a_set_that_every_storage_refuses_for_want_of_room_has_changed_nothing() {
     a_set_finds_every_disk_full(&[]).unwrap();
     a_set_finds_every_disk_full(&[2]).unwrap();
+}
+
+#[test]
+fn storages_that_come_at_the_same_time_all_find_a_place() {
+    three_come_at_the_same_time().unwrap_or_else(|why| panic!("{why}"));
 }
 
 /// Every seed that ever failed, with what it found.

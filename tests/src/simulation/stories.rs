@@ -7,7 +7,7 @@ use super::script::{Fate, Script, play, set, set_absent};
 use crate::history::{Kind, Outcome};
 use minor_protocol::{Decree, Expect, Request};
 use minor_storage::store::Room;
-use sdht::plan::First;
+use sdht::plan::{First, Goal};
 use std::{cell::Cell, rc::Rc};
 use tokio::task::spawn_local;
 
@@ -339,6 +339,25 @@ pub fn a_set_finds_every_disk_full(unheard: &'static [usize]) -> Result<(), Stri
         match (unheard, outcome) {
             ([], None) | ([_, ..], Some(Outcome::Unknown { .. })) => Ok(()),
             other => Err(format!("the set of which these were not heard: {other:?}")),
+        }
+    })
+}
+
+/// B, C and D join at the same moment, each brought by a router of its own: all see the same heaviest arc, and its middle.
+pub fn three_come_at_the_same_time() -> Result<(), String> {
+    play(4, |script| async move {
+        script.founded(3).await?;
+        let come = [B, C, D].map(|host| {
+            let script = Rc::clone(&script);
+            spawn_local(async move { script.join(&script.teller(0), host).await })
+        });
+        for came in come {
+            came.await.map_err(|why| why.to_string())??;
+        }
+        let arcs = script.teller(0).router.walk().await.map_err(|why| why.to_string())?.arcs;
+        match Goal::of(&arcs).places.len() {
+            4 => Ok(()),
+            places => Err(format!("{places} of 4 storages have a place: {arcs:?}")),
         }
     })
 }
