@@ -1,5 +1,6 @@
 //! A storage beside the door: `sdht serve --with-storage`, from its start to its leaving.
 
+use rustix::process::{Pid, Signal, kill_process};
 use sdht_tests::{
     command::{Home, Told},
     door::Door,
@@ -10,6 +11,7 @@ use sdht_tests::{
 use std::{
     fs,
     net::{SocketAddr, TcpListener},
+    path::Path,
     process::Command,
     time::Instant,
 };
@@ -177,4 +179,45 @@ fn a_door_opens_before_its_ring_is_there_and_comes_to_it_later() {
     let both = format!("127.0.0.1:{second}");
     let is_in = || home.sdht(&["status", "--ring", &ring]).text().contains(&both);
     wait_until("its storage is in the ring", process::LIMIT, is_in);
+}
+
+/// The process that serves from this directory.
+fn process_on(data: &Path) -> Pid {
+    let lock = fs::read_to_string(data.join("lock")).unwrap();
+    Pid::from_raw(lock.trim().parse().unwrap()).unwrap()
+}
+
+#[test]
+fn a_storage_that_is_killed_is_started_again() {
+    let home = Home::default();
+    let [port] = free_ports();
+    let door = open(&home, &["--with-storage", &port, "--data", "its"]);
+    assert_eq!(door.call(&Call::put("/v1/kv/k", "value")).status, 201);
+    let killed = process_on(&home.path().join("its"));
+    kill_process(killed, Signal::KILL).unwrap();
+    let is_told = || door.log().contains("nobody here asked it to");
+    wait_until("the door says that its storage ended", process::LIMIT, is_told);
+    let is_served = || door.call(&Call::get("/v1/kv/k")).status == 200;
+    wait_until("what it keeps is served again", process::LIMIT, is_served);
+    assert_ne!(process_on(&home.path().join("its")), killed);
+    assert_eq!(door.log().matches("nobody here asked it to").count(), 1, "{}", door.log());
+    let told = door.close();
+    assert!(told.code == 0 && !listens(&port), "{told}");
+}
+
+#[test]
+fn a_storage_ends_with_a_door_that_is_killed_and_comes_back_with_the_next() {
+    let home = Home::default();
+    let [port] = free_ports();
+    let flags = ["--with-storage", &port, "--data", "its"];
+    let door = open(&home, &flags);
+    assert_eq!(door.call(&Call::put("/v1/kv/k", "value")).status, 201);
+    door.kill9();
+    // At once: the storage of the killed one may still be ending.
+    let door = open(&home, &flags);
+    assert_eq!(door.call(&Call::get("/v1/kv/k")).text(), "value");
+    door.kill9();
+    wait_until("nobody is left", process::LIMIT, || !listens(&port));
+    let log = fs::read_to_string(home.path().join("its.log")).unwrap();
+    assert!(log.contains("whoever started it is gone"), "{log}");
 }

@@ -12,7 +12,7 @@ use beside::{Beside, Flags};
 use clap::Args;
 use futures_util::{
     FutureExt, TryFutureExt,
-    future::{Either, Fuse, select, try_join},
+    future::{Either, Fuse, pending, select, try_join},
 };
 use minor_protocol::RingArc;
 use sdht::{
@@ -20,6 +20,7 @@ use sdht::{
     serve::{Guard, Settings, Tokens, serve},
 };
 use std::{
+    convert::Infallible,
     net::{IpAddr, SocketAddr, TcpListener},
     path::PathBuf,
     pin::{Pin, pin},
@@ -129,10 +130,13 @@ impl Serve {
         mut asked: Pin<&mut impl Future<Output = ()>>,
     ) -> Ended {
         let mut joining = pin!(join(beside, console).fuse());
+        let mut keeping = pin!(keep(beside, console).fuse());
         let way = {
             let finding = pin!(find(beside, console, joining.as_mut()));
+            let finding = select(finding, keeping.as_mut());
             match select(finding, asked.as_mut()).await {
-                Either::Left((way, _)) => way?,
+                Either::Left((Either::Left((way, _)), _)) => way?,
+                Either::Left((Either::Right((never, _)), _)) => match never {},
                 Either::Right(_) => return Err(Fail::new(Code::Interrupted, "interrupted")),
             }
         };
@@ -159,14 +163,9 @@ impl Serve {
         let (close, closing) = oneshot::channel::<()>();
         let serving = serve(listener, settings, closing.map(drop)).map_err(Fail::from);
         let stopping = async {
-            let failed = match select(asked.as_mut(), joining.as_mut()).await {
-                Either::Left(_) => None,
-                Either::Right((Ok(()), _)) => {
-                    asked.await;
-                    None
-                }
-                Either::Right((Err(failed), _)) => Some(failed),
-            };
+            let failed =
+                failed(joining.as_mut(), join_again(beside, console), keeping.as_mut(), asked);
+            let failed = failed.await;
             // It is not to be brought in while it leaves.
             joining.set(Fuse::terminated());
             sdht::serve::tell_stopping();
@@ -180,6 +179,28 @@ impl Serve {
         };
         let ((), ended) = try_join(serving, stopping).await?;
         ended
+    }
+}
+
+/// Why the door is to close though nobody asks for it; nothing when somebody asks.
+async fn failed(
+    joining: impl Future<Output = Ended>,
+    joining_again: impl Future<Output = Fail>,
+    keeping: impl Future<Output = Infallible> + Unpin,
+    asked: impl Future<Output = ()> + Unpin,
+) -> Option<Fail> {
+    let joining = pin!(async {
+        match joining.await {
+            Ok(()) => pending().await,
+            Err(failed) => failed,
+        }
+    });
+    let joining_again = pin!(joining_again);
+    let joining = select(joining, joining_again);
+    match select(asked, select(joining, keeping)).await {
+        Either::Left(_) => None,
+        Either::Right((Either::Left((failed, _)), _)) => Some(failed.factor_first().0),
+        Either::Right((Either::Right((never, _)), _)) => match never {},
     }
 }
 
@@ -208,6 +229,22 @@ async fn find(
         None => vec![],
     };
     Ok(Way { seeds: beside.seeds(console), known })
+}
+
+/// Keeps the storage beside the door running, if there is one.
+async fn keep(beside: Option<&Beside>, console: &Console) -> Infallible {
+    match beside {
+        Some(beside) => beside.keep(console).await,
+        None => pending().await,
+    }
+}
+
+/// Brings the storage beside the door in again after each of its further starts.
+async fn join_again(beside: Option<&Beside>, console: &Console) -> Fail {
+    match beside {
+        Some(beside) => beside.join_again(console).await,
+        None => pending().await,
+    }
 }
 
 /// Brings the storage beside the door, if there is one, into the ring.

@@ -6,21 +6,26 @@
 //! Others may be away while it is brought in. That stops neither it nor the door: what it keeps is wanted all the more, so
 //! it is tried again until it is done. Only what nobody but the operator can mend ends the two.
 
+mod running;
+
 use super::super::{
     Ended,
     console::Console,
     fail::{Code, Fail},
     join::Join,
-    lab::storage::{self, Process},
+    lab::storage,
     progress,
     settings::Origin,
 };
 use clap::Args;
 use futures_util::future::{Either, select};
-use rustix::process::Signal;
+use running::{Running, Start};
 use std::{
+    cell::Cell,
+    convert::Infallible,
     env,
-    path::{Path, PathBuf},
+    net::Ipv4Addr,
+    path::PathBuf,
     pin::pin,
     time::{Duration, Instant},
 };
@@ -35,7 +40,8 @@ const AGAIN: Duration = Duration::from_secs(60);
 #[derive(Args, Debug)]
 #[command(next_help_heading = "A storage beside the door")]
 pub(super) struct Flags {
-    /// Start a storage on this port, join it to the ring, and stop it with the door. The first of all founds the ring.
+    /// Start a storage on this port, join it to the ring, and stop it with the door. The first of all founds the ring. It is
+    /// started again when it ends unasked, and ends itself when the door is killed.
     #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
     with_storage: Option<u16>,
 
@@ -50,11 +56,11 @@ pub(super) struct Flags {
 
 /// The storage, while it runs.
 pub(super) struct Beside {
-    port: u16,
     /// As the ring knows it.
     address: String,
-    data: PathBuf,
-    process: Option<Process>,
+    running: Running,
+    /// It was in the ring, wholly.
+    was_in: Cell<bool>,
     leaves: bool,
 }
 
@@ -66,33 +72,24 @@ impl Flags {
     pub(super) fn start(&self, console: &Console) -> Result<Option<Beside>, Fail> {
         let Some(port) = self.with_storage else { return Ok(None) };
         let program = storage::program()?;
-        if !storage::is_free(port) {
-            return Err(Fail::other(format!("something listens on port {port} already")).next(
-                "--with-storage takes another port; or, if that is a storage of the ring, serve without it.",
-            ));
-        }
         let data = match &self.data {
             Some(data) => data.clone(),
             None => PathBuf::from(format!("minor-storage-{port}")),
         };
-        let mut command = storage::command(&program, port, &data);
+        let mut told = vec![];
         // Who may come to the ring may come to it.
         if let (Some(file), None) = (&console.settings.token_file.value, env::var_os(TOKEN_FILE)) {
-            command.env(TOKEN_FILE, file);
+            told.push((TOKEN_FILE, file.display().to_string()));
         }
         let address = env::var(ADVERTISE).unwrap_or_else(|_| format!("127.0.0.1:{port}"));
-        let process = storage::launch(command, &address, &log_of(&data))?;
-        console
-            .say(format_args!("sdht: started a storage on {address} (data in {})", data.display()));
-        Ok(Some(Beside { port, address, data, process, leaves: self.leave_on_exit }))
+        let bind = Ipv4Addr::LOCALHOST.into();
+        let start = Start { program, port, bind, data, told };
+        let running = start.begin(&address, console)?;
+        let data = running.data().display();
+        console.say(format_args!("sdht: started a storage on {address} (data in {data})"));
+        let was_in = Cell::new(false);
+        Ok(Some(Beside { address, running, was_in, leaves: self.leave_on_exit }))
     }
-}
-
-/// Beside its data, as `DIR.log`.
-fn log_of(data: &Path) -> PathBuf {
-    let mut name = data.file_name().unwrap_or_default().to_owned();
-    name.push(".log");
-    data.with_file_name(name)
 }
 
 impl Beside {
@@ -102,7 +99,10 @@ impl Beside {
         let mut pause = PAUSE;
         loop {
             let why = match Join::of(&self.address).run(console).await {
-                Ok(()) => return Ok(()),
+                Ok(()) => {
+                    self.was_in.set(true);
+                    return Ok(());
+                }
                 Err(why) if why.passes => why,
                 Err(why) => return Err(self.out_for_good(why)),
             };
@@ -121,6 +121,24 @@ impl Beside {
         }
     }
 
+    /// Starts it again whenever it ends though nobody asked it to.
+    pub(super) async fn keep(&self, console: &Console) -> Infallible {
+        self.running.keep(console).await
+    }
+
+    /// Brings it in again whenever it was started again: meanwhile a keeper may have let it go. Ends if that cannot be.
+    pub(super) async fn join_again(&self, console: &Console) -> Fail {
+        loop {
+            self.running.started_again().await;
+            // Else that is being tried anyway.
+            if self.was_in.get()
+                && let Err(why) = self.join(console).await
+            {
+                return why;
+            }
+        }
+    }
+
     /// The door does not wait for it any longer.
     pub(super) fn say_it_is_on_its_way(&self, console: &Console) {
         let address = &self.address;
@@ -131,8 +149,7 @@ impl Beside {
 
     /// What keeps it out does not pass: the two end, and this still holds.
     fn out_for_good(&self, why: Fail) -> Fail {
-        let Self { address, data, .. } = self;
-        let data = data.display();
+        let (address, data) = (&self.address, self.running.data().display());
         let what = format!(
             "{address} cannot be in the ring: {}; it is stopped, and what it keeps stays in {data}",
             why.what
@@ -177,13 +194,13 @@ impl Beside {
         Err(Fail::new(why.code, format!("{address} is still in the ring: {}", why.what)).next(
             format!(
                 "Nothing is lost: its data stays, and 'sdht serve --with-storage {}' brings it back.",
-                self.port
+                self.running.port()
             ),
         ))
     }
 
     /// Stops it, and waits until all it keeps is on disk.
     pub(super) fn stop(self) -> Ended {
-        self.process.map_or(Ok(()), |process| process.end(Signal::TERM, self.port))
+        self.running.stop()
     }
 }
