@@ -221,3 +221,25 @@ fn a_storage_ends_with_a_door_that_is_killed_and_comes_back_with_the_next() {
     let log = fs::read_to_string(home.path().join("its.log")).unwrap();
     assert!(log.contains("whoever started it is gone"), "{log}");
 }
+
+#[test]
+fn what_a_storage_kept_by_itself_is_brought_in_or_dropped_as_was_said() {
+    let home = Home::default();
+    let [first, second] = free_ports();
+    let founder = open(&home, &["--with-storage", &first]);
+    let mut alone = Launch::on(&home.path().join("second")).serve();
+    assert_eq!(alone.call(&Call::put("/v1/kv/mine", "value")).status, 201);
+    alone.terminate();
+    let ring = format!("127.0.0.1:{first}");
+    let flags = ["--with-storage", &second, "--data", "second", "--ring", &ring];
+    let told = home.ends(4, &[&["serve", "-p", "0"], &flags[..]].concat());
+    assert!(told.err.contains("--import") && told.err.contains("--discard"), "{told}");
+    assert!(told.err.contains("what it keeps stays in second") && !listens(&second), "{told}");
+
+    let brought = [&flags[..], &["--import"]].concat();
+    open(&home, &brought).close();
+    assert_eq!(founder.call(&Call::get("/v1/kv/mine")).text(), "value");
+    // A service says the same at each start.
+    let again = open(&home, &brought);
+    assert_eq!(again.call(&Call::get("/v1/kv/mine")).text(), "value");
+}

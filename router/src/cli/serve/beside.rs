@@ -12,7 +12,7 @@ use super::super::{
     Ended,
     console::Console,
     fail::{Code, Fail},
-    join::Join,
+    join::{Alone, Join},
     lab::storage,
     progress,
     settings::Origin,
@@ -52,6 +52,14 @@ pub(super) struct Flags {
     /// When the door is asked to close, hand over what the storage keeps and let it leave the ring first.
     #[arg(long, requires = "with_storage")]
     leave_on_exit: bool,
+
+    /// Bring what the storage kept while it was in no ring into the ring, as 'sdht join --import' does.
+    #[arg(long, requires = "with_storage", conflicts_with = "discard")]
+    import: bool,
+
+    /// Drop what the storage kept while it was in no ring.
+    #[arg(long, requires = "with_storage")]
+    discard: bool,
 }
 
 /// The storage, while it runs.
@@ -62,6 +70,7 @@ pub(super) struct Beside {
     /// It was in the ring, wholly.
     was_in: Cell<bool>,
     leaves: bool,
+    alone: Alone,
 }
 
 const ADVERTISE: &str = "MINOR_STORAGE_ADVERTISE";
@@ -87,8 +96,13 @@ impl Flags {
         let running = start.begin(&address, console)?;
         let data = running.data().display();
         console.say(format_args!("sdht: started a storage on {address} (data in {data})"));
-        let was_in = Cell::new(false);
-        Ok(Some(Beside { address, running, was_in, leaves: self.leave_on_exit }))
+        let alone = match (self.import, self.discard) {
+            (true, _) => Alone::ComesAlong,
+            (false, true) => Alone::IsDropped,
+            (false, false) => Alone::KeepsItOut,
+        };
+        let (was_in, leaves) = (Cell::new(false), self.leave_on_exit);
+        Ok(Some(Beside { address, running, was_in, leaves, alone }))
     }
 }
 
@@ -98,7 +112,7 @@ impl Beside {
         let mut said: Option<(String, Instant)> = None;
         let mut pause = PAUSE;
         loop {
-            let why = match Join::of(&self.address).run(console).await {
+            let why = match Join::of(&self.address, self.alone).run(console).await {
                 Ok(()) => {
                     self.was_in.set(true);
                     return Ok(());
