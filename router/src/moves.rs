@@ -41,13 +41,17 @@ use crate::{
 };
 use futures_util::future::join_all;
 use minor_protocol::{
-    Decree, Key, Position, Refusal, Request, RingArc, RingId, StorageId, message::PlainRecords,
+    Decree, Key, Member, Position, Refusal, Request, RingArc, RingId, StorageId,
+    message::PlainRecords,
 };
 use std::{
     cell::{Cell, RefCell},
     collections::BTreeSet,
 };
 use tokio::time::{Duration, Instant};
+
+/// How often a newcomer that was too slow looks for another place.
+const RACES: u32 = 16;
 
 /// Why a change of the ring did not come to its end. Whatever was agreed on the way holds; said again, it goes on from there.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -213,14 +217,47 @@ impl<T: Transport> Router<T> {
         if goal.places.iter().any(|(_, m)| m.storage == hello.member.storage) {
             return self.reach(|arcs| Ok(Goal::of(arcs)), tell).await;
         }
-        let place = match place {
-            Some(place) => place,
-            None => self.middle_of_the_heaviest(&arcs).await?,
-        };
-        let joined = |arcs: &[RingArc]| {
-            Goal::leaving_free(arcs, Some(place)).with(place, hello.member.clone())
-        };
+        match place {
+            Some(place) => self.take_place(&hello.member, place, tell).await,
+            None => self.take_any_place(&hello.member, arcs, tell).await,
+        }
+    }
+
+    /// Lets a storage take this place.
+    async fn take_place(
+        &self,
+        member: &Member,
+        place: Position,
+        tell: &mut dyn FnMut(Progress),
+    ) -> Result<(), NotMoved> {
+        let joined =
+            |arcs: &[RingArc]| Goal::leaving_free(arcs, Some(place)).with(place, member.clone());
         self.reach(joined, tell).await
+    }
+
+    /// Lets a storage take the middle of the heaviest arc. Others who come at the same time see the same middle: whoever was
+    /// slower takes another one.
+    async fn take_any_place(
+        &self,
+        member: &Member,
+        mut arcs: Vec<RingArc>,
+        tell: &mut dyn FnMut(Progress),
+    ) -> Result<(), NotMoved> {
+        let mut tries = 0;
+        loop {
+            let place = self.middle_of_the_heaviest(&arcs).await?;
+            match self.take_place(member, place, tell).await {
+                Err(NotMoved::NoGoal(NoGoal::PlaceTaken(_))) if tries < RACES => {}
+                ended => return ended,
+            }
+            tries += 1;
+            self.pause(tries).await;
+            arcs = self.look_round(tell).await?;
+            // The race may have been lost with the storage's own place already agreed upon.
+            if Goal::of(&arcs).places.iter().any(|(_, placed)| placed.storage == member.storage) {
+                return self.reach(|arcs| Ok(Goal::of(arcs)), tell).await;
+            }
+        }
     }
 
     /// Which storage is meant by an address: the one the ring has there, dead or alive, else whoever answers.

@@ -93,6 +93,11 @@ pub(crate) struct Serve {
     /// Threads that answer. One is enough for most disks.
     #[arg(long, env = "MINOR_STORAGE_WORKERS", value_name = "COUNT", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=64))]
     pub(crate) workers: u16,
+
+    /// Stop when standard input ends: whoever started this storage is gone then. What held its directory before may be ending
+    /// likewise, and is waited for.
+    #[arg(long, hide = true)]
+    pub(crate) until_stdin_ends: bool,
 }
 
 /// When a write is acknowledged.

@@ -4,6 +4,7 @@
 //! storage that is not ready. What cannot be begun is said in one line, and nothing is left changed.
 
 use crate::{cli::Serve, upkeep::Upkeep};
+use futures_util::future::{Either, pending, select};
 use minor_protocol::StorageId;
 use minor_storage::{
     http::{self, Face, Guard, NoTokens, Tokens},
@@ -18,9 +19,17 @@ use std::{
     io,
     net::{IpAddr, Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
+    pin::pin,
     process,
     sync::Arc,
+    thread,
+    time::{Duration, Instant},
 };
+use tokio::sync::oneshot;
+
+/// How long a directory is waited for that somebody who is ending may still hold.
+const LEAVING: Duration = Duration::from_secs(10);
+const GLANCE: Duration = Duration::from_millis(50);
 
 /// Why a storage does not serve.
 #[derive(Debug, thiserror::Error)]
@@ -64,7 +73,7 @@ pub(crate) fn serve(flags: &Serve) -> Result<(), NoStart> {
 
     let beside = || PathBuf::from(format!("./minor-storage-{}", address.port()));
     let dir = flags.data.clone().unwrap_or_else(beside);
-    let directory = Directory::claim(&dir)?;
+    let directory = claim(&dir, flags)?;
     let storage = open(&dir, &directory, flags, &advertised)?;
     let set_aside = directory.set_aside_found().iter().map(|d| d.display().to_string()).collect();
     let guard = Guard::new(address, &advertised, tokens);
@@ -72,8 +81,12 @@ pub(crate) fn serve(flags: &Serve) -> Result<(), NoStart> {
 
     http::run(async {
         let asked = http::asked_to_stop()?;
+        let alone = match flags.until_stdin_ends {
+            true => Either::Left(stdin_ended()),
+            false => Either::Right(pending()),
+        };
         let stop = async {
-            asked.await;
+            select(pin!(asked), pin!(alone)).await;
             http::tell_stopping();
         };
         let listener = http::listen(socket).map_err(not_ours)?;
@@ -88,6 +101,32 @@ pub(crate) fn serve(flags: &Serve) -> Result<(), NoStart> {
     eprintln!("minor-storage: stopped; everything is on disk");
     // Not by returning: a thread that still reads for somebody who left would be waited for.
     process::exit(0)
+}
+
+/// Claims the directory. Where somebody holds the other end of standard input, who held it before may have been left alone a
+/// moment ago.
+fn claim(dir: &Path, flags: &Serve) -> Result<Directory, Unusable> {
+    let begun = Instant::now();
+    loop {
+        match Directory::claim(dir) {
+            Err(Unusable::InUse { .. }) if flags.until_stdin_ends && begun.elapsed() < LEAVING => {
+                thread::sleep(GLANCE);
+            }
+            claimed => return claimed,
+        }
+    }
+}
+
+/// Ends when standard input does.
+async fn stdin_ended() {
+    let (tell, told) = oneshot::channel::<()>();
+    thread::spawn(move || {
+        // What comes is nobody's business; that nothing more comes is.
+        let _ = io::copy(&mut io::stdin().lock(), &mut io::sink());
+        drop(tell);
+    });
+    let _ = told.await;
+    eprintln!("minor-storage: whoever started it is gone, so it stops");
 }
 
 /// Opens what lies in the directory. What is damaged is set aside, and a new storage begins: its ring fills it again.

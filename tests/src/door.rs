@@ -1,10 +1,11 @@
 //! A door to a ring, `sdht serve`, in a process of its own.
 
 use crate::{
-    command::{Home, Told, interrupt},
+    command::{Home, Told, interrupt, stop},
     http::{Call, Connection, Reply},
     process::peak_bytes,
 };
+use rustix::process::Signal;
 use std::{
     io::{BufRead, BufReader},
     net::SocketAddr,
@@ -73,6 +74,11 @@ impl Door {
     pub fn call(&self, call: &Call) -> Reply {
         let reply = Connection::open(self.address).and_then(|mut way| way.call(call));
         reply.unwrap_or_else(|why| panic!("{call:?}: {why}"))
+    }
+
+    /// Ends it as a power cut would, without a word.
+    pub fn kill9(mut self) {
+        drop(stop(self.child.take().expect("it is open"), Signal::KILL));
     }
 
     /// Types Ctrl-C, and waits for the end and all that was said.

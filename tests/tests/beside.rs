@@ -1,11 +1,20 @@
 //! A storage beside the door: `sdht serve --with-storage`, from its start to its leaving.
 
+use rustix::process::{Pid, Signal, kill_process};
 use sdht_tests::{
     command::{Home, Told},
     door::Door,
     http::Call,
+    process::{self, Launch},
+    wait_until,
 };
-use std::{fs, net::TcpListener, process::Command};
+use std::{
+    fs,
+    net::{SocketAddr, TcpListener},
+    path::Path,
+    process::Command,
+    time::Instant,
+};
 
 /// So many ports that nobody listens on. Somebody else could take one before we do; then the test fails and says so.
 fn free_ports<const N: usize>() -> [String; N] {
@@ -106,4 +115,131 @@ fn what_stands_in_the_way_of_a_storage_is_said() {
     let line = ["serve", "-p", "0", "--with-storage", &port, "--data", "file"];
     let told = home.ends(1, &line);
     assert!(told.err.contains("did not start") && told.err.contains("file.log"), "{told}");
+}
+
+#[test]
+fn a_storage_comes_back_though_another_one_is_away() {
+    let (home, guests) = (Home::default(), [process::fresh(), process::fresh()]);
+    let [port] = free_ports();
+    let [(_one, first), (dir, mut second)] = guests;
+    let away = second.address();
+    let others = format!("{},{away}", first.address());
+    home.ends(0, &["join", &first.address().to_string(), &away.to_string(), "--copies", "2"]);
+    let flags = ["--with-storage", &port, "--ring", &others];
+    let door = open(&home, &flags);
+    for n in 0..30 {
+        assert_eq!(door.call(&Call::put(&format!("/v1/kv/key{n}"), "value")).status, 201);
+    }
+    door.close();
+    second.kill9();
+
+    let begun = Instant::now();
+    let door = open(&home, &flags);
+    assert!(begun.elapsed() < process::LIMIT, "{}", door.log());
+    let waits = || door.log().contains("is not wholly in the ring yet");
+    wait_until("it says what it waits for", process::LIMIT, waits);
+    let log = door.log();
+    assert!(log.contains(&away.to_string()) && log.contains("runs on"), "{log}");
+    let is_served = |n: &i32| door.call(&Call::get(&format!("/v1/kv/key{n}"))).status == 200;
+    let place = (0..30).find(|n| kept_without(&home, &others, &format!("key{n}"), away));
+    let kept = place.expect("one key in three is kept by the two that are there");
+    assert!(is_served(&kept), "what has a majority is served: key{kept}\n{}", door.log());
+
+    // At the same place, where the others look for it.
+    let _second = Launch::on(&dir.path().join("data")).at_port(away.port()).serve();
+    let in_order = || home.sdht(&["status", "--ring", &others]).code == 0;
+    wait_until("all three are in the ring again", process::LIMIT, in_order);
+    assert!((0..30).all(|n| is_served(&n)), "{}", door.log());
+    let told = door.close();
+    assert!(told.code == 0 && !listens(&port), "{told}");
+}
+
+/// Whether the storage at this address is none of those that keep the key.
+fn kept_without(home: &Home, ring: &str, key: &str, address: SocketAddr) -> bool {
+    let told = home.sdht(&["whereis", key, "--ring", ring]);
+    assert_eq!(told.code, 0, "{told}");
+    !told.text().contains(&address.to_string())
+}
+
+#[test]
+fn a_door_opens_before_its_ring_is_there_and_comes_to_it_later() {
+    let home = Home::default();
+    let [first, second] = free_ports();
+    let ring = format!("127.0.0.1:{first}");
+    let flags = ["--with-storage", &second, "--data", "second", "--ring", &ring];
+    let guest = open(&home, &flags);
+    assert_eq!(guest.call(&Call::get("/readyz")).status, 503);
+    assert!(listens(&second), "its storage runs on");
+    assert!(guest.log().contains("is not wholly in the ring yet"), "{}", guest.log());
+
+    let founder = open(&home, &["--with-storage", &first, "--ring", &ring]);
+    assert_eq!(founder.call(&Call::put("/v1/kv/k", "value")).status, 201);
+    let served = || guest.call(&Call::get("/v1/kv/k")).status == 200;
+    wait_until("the guest has come to the ring", process::LIMIT, served);
+    let both = format!("127.0.0.1:{second}");
+    let is_in = || home.sdht(&["status", "--ring", &ring]).text().contains(&both);
+    wait_until("its storage is in the ring", process::LIMIT, is_in);
+}
+
+/// The process that serves from this directory.
+fn process_on(data: &Path) -> Pid {
+    let lock = fs::read_to_string(data.join("lock")).unwrap();
+    Pid::from_raw(lock.trim().parse().unwrap()).unwrap()
+}
+
+#[test]
+fn a_storage_that_is_killed_is_started_again() {
+    let home = Home::default();
+    let [port] = free_ports();
+    let door = open(&home, &["--with-storage", &port, "--data", "its"]);
+    assert_eq!(door.call(&Call::put("/v1/kv/k", "value")).status, 201);
+    let killed = process_on(&home.path().join("its"));
+    kill_process(killed, Signal::KILL).unwrap();
+    let is_told = || door.log().contains("nobody here asked it to");
+    wait_until("the door says that its storage ended", process::LIMIT, is_told);
+    let is_served = || door.call(&Call::get("/v1/kv/k")).status == 200;
+    wait_until("what it keeps is served again", process::LIMIT, is_served);
+    assert_ne!(process_on(&home.path().join("its")), killed);
+    assert_eq!(door.log().matches("nobody here asked it to").count(), 1, "{}", door.log());
+    let told = door.close();
+    assert!(told.code == 0 && !listens(&port), "{told}");
+}
+
+#[test]
+fn a_storage_ends_with_a_door_that_is_killed_and_comes_back_with_the_next() {
+    let home = Home::default();
+    let [port] = free_ports();
+    let flags = ["--with-storage", &port, "--data", "its"];
+    let door = open(&home, &flags);
+    assert_eq!(door.call(&Call::put("/v1/kv/k", "value")).status, 201);
+    door.kill9();
+    // At once: the storage of the killed one may still be ending.
+    let door = open(&home, &flags);
+    assert_eq!(door.call(&Call::get("/v1/kv/k")).text(), "value");
+    door.kill9();
+    wait_until("nobody is left", process::LIMIT, || !listens(&port));
+    let log = fs::read_to_string(home.path().join("its.log")).unwrap();
+    assert!(log.contains("whoever started it is gone"), "{log}");
+}
+
+#[test]
+fn what_a_storage_kept_by_itself_is_brought_in_or_dropped_as_was_said() {
+    let home = Home::default();
+    let [first, second] = free_ports();
+    let founder = open(&home, &["--with-storage", &first]);
+    let mut alone = Launch::on(&home.path().join("second")).serve();
+    assert_eq!(alone.call(&Call::put("/v1/kv/mine", "value")).status, 201);
+    alone.terminate();
+    let ring = format!("127.0.0.1:{first}");
+    let flags = ["--with-storage", &second, "--data", "second", "--ring", &ring];
+    let told = home.ends(4, &[&["serve", "-p", "0"], &flags[..]].concat());
+    assert!(told.err.contains("--import") && told.err.contains("--discard"), "{told}");
+    assert!(told.err.contains("what it keeps stays in second") && !listens(&second), "{told}");
+
+    let brought = [&flags[..], &["--import"]].concat();
+    open(&home, &brought).close();
+    assert_eq!(founder.call(&Call::get("/v1/kv/mine")).text(), "value");
+    // A service says the same at each start.
+    let again = open(&home, &brought);
+    assert_eq!(again.call(&Call::get("/v1/kv/mine")).text(), "value");
 }

@@ -8,7 +8,8 @@ use sdht_tests::{
         losses::lose,
         scenario::{Report, Scenario},
         stories::{
-            a_clock_is_set_right, a_first_write_while_a_newcomer_comes, a_set_finds_every_disk_full,
+            a_clock_is_set_right, a_first_write_while_a_newcomer_comes,
+            a_set_finds_every_disk_full, three_come_at_the_same_time,
         },
     },
 };
@@ -209,6 +210,11 @@ fn a_set_that_every_storage_refuses_for_want_of_room_has_changed_nothing() {
 #[test]
 fn a_router_whose_clock_was_wrong_writes_again_once_it_is_right() {
     a_clock_is_set_right().unwrap();
+}
+
+#[test]
+fn storages_that_come_at_the_same_time_all_find_a_place() {
+    three_come_at_the_same_time().unwrap_or_else(|why| panic!("{why}"));
 }
 
 /// Every seed that ever failed, with what it found.

@@ -107,6 +107,11 @@ impl Console {
         Ok(ring)
     }
 
+    /// The ring, if this command has come to it.
+    pub(crate) fn reached(&self) -> Option<Ring> {
+        self.ring.get().cloned()
+    }
+
     /// This is the ring of this command.
     pub(crate) fn adopt(&self, ring: Ring) -> Ring {
         self.ring.get_or_init(|| ring).clone()

@@ -1,6 +1,7 @@
 //! How a command fails: with an exit code that means something, what happened, and what to do next.
 
 use clap::error::ErrorKind;
+use minor_protocol::Refusal;
 use sdht::{
     NoRing, NotConnected, NotGot, NotMoved, NotSet, Trouble, plan::NoGoal, transport::Silence,
 };
@@ -46,11 +47,18 @@ pub(crate) struct Fail {
     pub(crate) what: String,
     /// What to do next.
     pub(crate) next: Option<String>,
+    /// Whoever waits may see it pass: others come back, or finish what they began.
+    pub(crate) passes: bool,
 }
 
 impl Fail {
     pub(crate) fn new(code: Code, what: impl Into<String>) -> Self {
-        Self { code, what: what.into(), next: None }
+        Self { code, what: what.into(), next: None, passes: false }
+    }
+
+    /// It may pass if one waits.
+    pub(crate) fn passing(self) -> Self {
+        Self { passes: true, ..self }
     }
 
     pub(crate) fn other(what: impl Into<String>) -> Self {
@@ -87,7 +95,7 @@ impl Fail {
     pub(crate) fn after(self, done: impl Display) -> Self {
         let what = format!("{} ({done} before that)", self.what);
         let next = self.next.or(Some("The same again does no harm.".into()));
-        Self { code: self.code, what, next }
+        Self { what, next, ..self }
     }
 
     /// Says it on standard error.
@@ -192,7 +200,12 @@ fn next_without(no_ring: &NoRing) -> Option<String> {
 
 impl From<NoRing> for Fail {
     fn from(why: NoRing) -> Self {
-        Self { code: Code::from(&why), what: why.to_string(), next: next_without(&why) }
+        Self {
+            code: Code::from(&why),
+            what: why.to_string(),
+            next: next_without(&why),
+            passes: why.is_retryable() || matches!(why, NoRing::NotFounded(_)),
+        }
     }
 }
 
@@ -226,7 +239,7 @@ impl From<NotSet> for Fail {
             NotSet::Unknown { key, .. } => (Code::Unknown, Some(look(key))),
             _ => (Code::Other, None),
         };
-        Self { code, what: why.to_string(), next }
+        Self { code, what: why.to_string(), next, passes: false }
     }
 }
 
@@ -242,16 +255,15 @@ impl From<NotGot> for Fail {
             }
             _ => (Code::Other, None),
         };
-        Self { code, what: why.to_string(), next }
+        Self { code, what: why.to_string(), next, passes: false }
     }
 }
 
 impl From<NotMoved> for Fail {
     fn from(why: NotMoved) -> Self {
-        use minor_protocol::Refusal;
-        let what = why.to_string();
-        match why {
-            NotMoved::NoRing(why) => why.into(),
+        let (passes, what) = (passes(&why), why.to_string());
+        let fail = match why {
+            NotMoved::NoRing(why) => return why.into(),
             NotMoved::NoGoal(NoGoal::LastStorage) => Self::new(Code::NotMet, what),
             NotMoved::Refused { refusal: Refusal::HoldsPlain { .. }, .. } => Self::new(Code::NotMet, what)
                 .next("Bring them into the ring: --import; or drop them: --discard."),
@@ -298,7 +310,21 @@ impl From<NotMoved> for Fail {
                 super::as_typed()
             )),
             _ => Self::other(what),
+        };
+        Self { passes, ..fail }
+    }
+}
+
+/// Whether the same change, said again and again, may come to its end without anybody's help: a keeper lets go whom another
+/// storage has taken the place of.
+fn passes(why: &NotMoved) -> bool {
+    match why {
+        NotMoved::Silent { silence: Silence::NotAllowed(_), .. } => false,
+        NotMoved::Refused { refusal, .. } => {
+            !matches!(refusal, Refusal::HoldsPlain { .. } | Refusal::Stranger { .. })
         }
+        NotMoved::Replaced { .. } => true,
+        other => other.is_retryable(),
     }
 }
 

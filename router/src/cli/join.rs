@@ -43,6 +43,15 @@ pub(crate) struct Join {
     care: Care,
 }
 
+/// What becomes of what a storage kept while it was in no ring.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Alone {
+    /// If there is anything, the storage stays out.
+    KeepsItOut,
+    ComesAlong,
+    IsDropped,
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Place {
     Hash,
@@ -62,14 +71,14 @@ fn place(text: &str) -> Result<Place, String> {
 
 impl Join {
     /// This storage, and nothing else that could be said.
-    pub(crate) fn of(address: &str) -> Self {
+    pub(crate) fn of(address: &str, alone: Alone) -> Self {
         let care = Care { yes: false, plan: false, max_rate: None };
         Self {
             addresses: vec![address.to_owned()],
             copies: 3,
             at: None,
-            import: false,
-            discard: false,
+            import: alone == Alone::ComesAlong,
+            discard: alone == Alone::IsDropped,
             care,
         }
     }
@@ -152,7 +161,7 @@ impl Join {
                 {
                     let known = known.value.join(", ");
                     let what = format!("the ring used last does not answer ({known})");
-                    return Err(Fail::other(what).next(format!(
+                    return Err(Fail::other(what).passing().next(format!(
                         "Name the ring with --ring; or, for a new one, say --ring {} and found it.",
                         self.addresses[0]
                     )));

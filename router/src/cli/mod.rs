@@ -309,8 +309,8 @@ fn in_a_runtime(verb: &Verb, console: &Console) -> Ended {
         let ended = match select(work, stop).await {
             Either::Left((ended, _)) => ended,
             Either::Right(_) => {
-                let (code, what) = (Code::Interrupted, "interrupted".into());
-                Err(Fail { code, what, next: verb.stopped() })
+                let (code, what) = (Code::Interrupted, "interrupted");
+                Err(Fail { next: verb.stopped(), ..Fail::new(code, what) })
             }
         };
         if ended.is_ok() {

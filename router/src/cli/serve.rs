@@ -12,26 +12,34 @@ use beside::{Beside, Flags};
 use clap::Args;
 use futures_util::{
     FutureExt, TryFutureExt,
-    future::{Either, select, try_join},
+    future::{Either, Fuse, pending, select, try_join},
 };
+use minor_protocol::RingArc;
 use sdht::{
     keeper::{self, LEAST_DEAD_AFTER},
     serve::{Guard, Settings, Tokens, serve},
 };
 use std::{
+    convert::Infallible,
     net::{IpAddr, SocketAddr, TcpListener},
     path::PathBuf,
     pin::{Pin, pin},
     sync::Arc,
     time::Duration,
 };
-use tokio::sync::oneshot;
+use tokio::{sync::oneshot, time::timeout};
+
+/// The door opens after this long, also where its storage is still being brought into the ring.
+const OPENS_AFTER: Duration = Duration::from_secs(10);
 
 /// Serve the whole ring over HTTP, for every program that is not Rust; and keep it whole.
 ///
 /// The keeper is part of it: it replaces storages that are dead, finishes what a stopped command began, levels copies, sweeps
 /// what is dead and evens out, and says each of these in a line on standard error. There may be any number of doors; their
 /// keepers take turns.
+///
+/// A storage beside the door keeps running when others of the ring are away: the door opens after 10 s at the latest, serves
+/// what can be served, and goes on bringing its storage in.
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
@@ -121,15 +129,16 @@ impl Serve {
         beside: Option<&Beside>,
         mut asked: Pin<&mut impl Future<Output = ()>>,
     ) -> Ended {
-        let opening = pin!(console.aloud(async {
-            if let Some(beside) = beside {
-                beside.join(console).await?;
+        let mut joining = pin!(join(beside, console).fuse());
+        let mut keeping = pin!(keep(beside, console).fuse());
+        let way = {
+            let finding = pin!(console.aloud(find(beside, console, joining.as_mut())));
+            let finding = select(finding, keeping.as_mut());
+            match select(finding, asked.as_mut()).await {
+                Either::Left((Either::Left((way, _)), _)) => way?,
+                Either::Left((Either::Right((never, _)), _)) => match never {},
+                Either::Right(_) => return Err(Fail::new(Code::Interrupted, "interrupted")),
             }
-            Ok::<_, Fail>(console.ring().await?.arcs().await)
-        }));
-        let known = match select(opening, asked.as_mut()).await {
-            Either::Left((known, _)) => known?,
-            Either::Right(_) => return Err(Fail::new(Code::Interrupted, "interrupted")),
         };
         let address = listener.local_addr()?;
         let storages = &console.settings;
@@ -140,8 +149,8 @@ impl Serve {
             max_rate: self.max_rate.unwrap_or(usual.max_rate),
         };
         let settings = Settings {
-            ring: storages.ring.value.clone(),
-            known,
+            ring: way.seeds,
+            known: way.known,
             token: storages.token_file.value.as_deref().map(token).transpose()?,
             timeout: storages.timeout.value,
             guard: Guard::new(address, &address.to_string(), tokens),
@@ -154,16 +163,94 @@ impl Serve {
         let (close, closing) = oneshot::channel::<()>();
         let serving = serve(listener, settings, closing.map(drop)).map_err(Fail::from);
         let stopping = async {
-            asked.await;
+            let failed =
+                failed(joining.as_mut(), join_again(beside, console), keeping.as_mut(), asked);
+            let failed = failed.await;
+            // It is not to be brought in while it leaves.
+            joining.set(Fuse::terminated());
             sdht::serve::tell_stopping();
-            let handed_over = match beside {
-                Some(beside) => beside.hand_over(console).await,
-                None => Ok(()),
+            let ended = match (failed, beside) {
+                (Some(failed), _) => Err(failed),
+                (None, Some(beside)) => beside.hand_over(console).await,
+                (None, None) => Ok(()),
             };
             drop(close);
-            Ok(handed_over)
+            Ok(ended)
         };
-        let ((), handed_over) = try_join(serving, stopping).await?;
-        handed_over
+        let ((), ended) = try_join(serving, stopping).await?;
+        ended
+    }
+}
+
+/// Why the door is to close though nobody asks for it; nothing when somebody asks.
+async fn failed(
+    joining: impl Future<Output = Ended>,
+    joining_again: impl Future<Output = Fail>,
+    keeping: impl Future<Output = Infallible> + Unpin,
+    asked: impl Future<Output = ()> + Unpin,
+) -> Option<Fail> {
+    let joining = pin!(async {
+        match joining.await {
+            Ok(()) => pending().await,
+            Err(failed) => failed,
+        }
+    });
+    let joining_again = pin!(joining_again);
+    let joining = select(joining, joining_again);
+    match select(asked, select(joining, keeping)).await {
+        Either::Left(_) => None,
+        Either::Right((Either::Left((failed, _)), _)) => Some(failed.factor_first().0),
+        Either::Right((Either::Right((never, _)), _)) => match never {},
+    }
+}
+
+/// How the door's routers come to the ring.
+struct Way {
+    seeds: Vec<String>,
+    known: Vec<RingArc>,
+}
+
+/// Finds the ring. Where a storage beside the door is being brought into it, the door does not wait for the end of that.
+async fn find(
+    beside: Option<&Beside>,
+    console: &Console,
+    joining: impl Future<Output = Ended>,
+) -> Result<Way, Fail> {
+    let Some(beside) = beside else {
+        let known = console.ring().await?.arcs().await;
+        return Ok(Way { seeds: console.settings.ring.value.clone(), known });
+    };
+    match timeout(OPENS_AFTER, joining).await {
+        Ok(joined) => joined?,
+        Err(_) => beside.say_it_is_on_its_way(console),
+    }
+    let known = match console.reached() {
+        Some(ring) => ring.arcs().await,
+        None => vec![],
+    };
+    Ok(Way { seeds: beside.seeds(console), known })
+}
+
+/// Keeps the storage beside the door running, if there is one.
+async fn keep(beside: Option<&Beside>, console: &Console) -> Infallible {
+    match beside {
+        Some(beside) => beside.keep(console).await,
+        None => pending().await,
+    }
+}
+
+/// Brings the storage beside the door in again after each of its further starts.
+async fn join_again(beside: Option<&Beside>, console: &Console) -> Fail {
+    match beside {
+        Some(beside) => beside.join_again(console).await,
+        None => pending().await,
+    }
+}
+
+/// Brings the storage beside the door, if there is one, into the ring.
+async fn join(beside: Option<&Beside>, console: &Console) -> Ended {
+    match beside {
+        Some(beside) => beside.join(console).await,
+        None => Ok(()),
     }
 }

@@ -7,7 +7,7 @@ use super::script::{Fate, Script, play, set, set_absent};
 use crate::history::{Kind, Outcome};
 use minor_protocol::{Decree, Expect, Request};
 use minor_storage::store::Room;
-use sdht::plan::First;
+use sdht::plan::{First, Goal};
 use std::{cell::Cell, rc::Rc};
 use tokio::task::spawn_local;
 
@@ -361,5 +361,24 @@ pub fn a_clock_is_set_right() -> Result<(), String> {
         }
         script.ask(&writer, Kind::Get).await.ok_or("the reading was refused")?;
         Ok(())
+    })
+}
+
+/// B, C and D join at the same moment, each brought by a router of its own: all see the same heaviest arc, and its middle.
+pub fn three_come_at_the_same_time() -> Result<(), String> {
+    play(4, |script| async move {
+        script.founded(3).await?;
+        let come = [B, C, D].map(|host| {
+            let script = Rc::clone(&script);
+            spawn_local(async move { script.join(&script.teller(0), host).await })
+        });
+        for came in come {
+            came.await.map_err(|why| why.to_string())??;
+        }
+        let arcs = script.teller(0).router.walk().await.map_err(|why| why.to_string())?.arcs;
+        match Goal::of(&arcs).places.len() {
+            4 => Ok(()),
+            places => Err(format!("{places} of 4 storages have a place: {arcs:?}")),
+        }
     })
 }

@@ -313,7 +313,7 @@ fn start_new(folder: &mut Folder, program: &Path, count: usize, from: Option<u16
     folder.write()?;
     for _ in 0..count {
         let is_ours = |port| folder.lab.storages.iter().any(|storage| storage.port == port);
-        let free = ports.find(|port| !is_ours(*port) && storage::is_free(*port));
+        let free = ports.find(|port| !is_ours(*port) && storage::is_free(("127.0.0.1", *port)));
         let port = free.ok_or_else(|| Fail::other(format!("no port from {from} on is free")))?;
         let mut storage = Storage { port, process: None };
         storage.start(program, &dir, &flags)?;

@@ -7,7 +7,7 @@ use std::{
     env,
     fs::{self, OpenOptions},
     io::{Read, Seek, SeekFrom},
-    net::TcpListener,
+    net::{TcpListener, ToSocketAddrs},
     os::unix::process::CommandExt,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
@@ -30,7 +30,7 @@ pub(crate) struct Process {
 }
 
 /// How long a storage may take to serve, or to stop: it may have much to read, or to write.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 const GLANCE: Duration = Duration::from_millis(10);
 
 impl Process {
@@ -121,7 +121,9 @@ impl Storage {
             command.env_remove(name);
         }
         self.process = None;
-        self.process = launch(command, &self.address(), &self.log(dir))?;
+        command.stdin(Stdio::null());
+        let child = launch(command, &self.address(), &self.log(dir))?;
+        self.process = Process::of(i32::try_from(child.id()).unwrap_or_default());
         Ok(())
     }
 
@@ -151,38 +153,31 @@ pub(crate) fn command(program: &Path, port: u16, data: &Path) -> Command {
 }
 
 /// Starts a storage that says what it has to say in this file, and waits until it serves.
-pub(crate) fn launch(
-    mut command: Command,
-    address: &str,
-    log: &Path,
-) -> Result<Option<Process>, Fail> {
-    let no = |what: &dyn std::fmt::Display, why: &dyn std::fmt::Display| {
-        Fail::other(format!("storage {address}: {what}: {why}"))
-    };
-    let mut said = OpenOptions::new()
-        .create(true)
-        .append(true)
-        .read(true)
-        .open(log)
-        .map_err(|why| no(&log.display(), &why))?;
-    let begin = said.seek(SeekFrom::End(0))?;
-    let also = said.try_clone()?;
-    command.stdin(Stdio::null()).stdout(also.try_clone()?).stderr(also);
-    // In a process group of its own, Ctrl-C at this terminal is not meant for it.
-    command.process_group(0);
-    let program = Path::new(command.get_program()).display().to_string();
-    let child = command.spawn().map_err(|why| no(&program, &why))?;
-    let process = Process::of(i32::try_from(child.id()).unwrap_or_default());
-    match serves(child, &mut said, begin) {
-        Ok(()) => Ok(process),
+pub(crate) fn launch(mut command: Command, address: &str, log: &Path) -> Result<Child, Fail> {
+    let (mut child, mut said) = begin(&mut command, log)?;
+    match serves(&mut child, &mut said) {
+        Ok(()) => Ok(child),
         Err(last) => Err(Fail::other(format!("storage {address} did not start: {last}"))
             .next(format!("All it said is in {}.", log.display()))),
     }
 }
 
+/// Starts a storage; the file is at the place where its first word will be.
+pub(crate) fn begin(command: &mut Command, log: &Path) -> Result<(Child, fs::File), Fail> {
+    let mut said = OpenOptions::new().create(true).append(true).read(true).open(log);
+    let said = said.as_mut().map_err(|why| Fail::file(log, why))?;
+    said.seek(SeekFrom::End(0))?;
+    let (out, err) = (said.try_clone()?, said.try_clone()?);
+    // In a process group of its own, Ctrl-C at this terminal is not meant for it.
+    command.stdout(out).stderr(err).process_group(0);
+    let child = command.spawn().map_err(|why| Fail::file(Path::new(command.get_program()), why))?;
+    Ok((child, said.try_clone()?))
+}
+
 /// Waits until a new process says that it listens; else what it said last.
-fn serves(mut child: Child, said: &mut fs::File, begin: u64) -> Result<(), String> {
+fn serves(child: &mut Child, said: &mut fs::File) -> Result<(), String> {
     let begun = Instant::now();
+    let begin = said.stream_position().map_err(|why| why.to_string())?;
     loop {
         let has_ended = child.try_wait().ok().flatten().is_some();
         let mut bytes = vec![];
@@ -206,8 +201,8 @@ fn serves(mut child: Child, said: &mut fs::File, begin: u64) -> Result<(), Strin
 }
 
 /// Whether nobody listens there.
-pub(crate) fn is_free(port: u16) -> bool {
-    TcpListener::bind(("127.0.0.1", port)).is_ok()
+pub(crate) fn is_free(place: impl ToSocketAddrs) -> bool {
+    TcpListener::bind(place).is_ok()
 }
 
 /// The storage's program: beside this one, else on the PATH.
