@@ -288,7 +288,7 @@ impl NotMoved {
             Self::NoRing(no_ring) => no_ring.is_retryable(),
             Self::Silent { .. } | Self::Stuck { .. } | Self::NoMajority(_) => true,
             Self::NotBrought { .. } | Self::Beside(_) | Self::NotSeen { .. } => true,
-            Self::Differs { .. } => false,
+            Self::Differs { .. } | Self::Apart { .. } => false,
             Self::NotSwept(why) => why.is_retryable(),
             Self::NoGoal(_) | Self::Refused { .. } | Self::Uneven(_) => false,
             Self::Alive { .. } | Self::Replaced { .. } | Self::Unknown { .. } | Self::Ended => {

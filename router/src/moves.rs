@@ -8,6 +8,7 @@
 //! half done, and the next router, or the next call, goes on from them. All the while everything is served: data moves from
 //! storage to router to storage in pages, and only to the member that is being filled.
 
+mod apart;
 mod balance;
 mod bring;
 mod compare;
@@ -113,6 +114,16 @@ pub enum NotMoved {
         /// Where.
         address: String,
     },
+    /// The newcomer says that it is reached where only its own machine reaches it. Nothing was changed.
+    #[error(
+        "{address} is reached from its own machine alone, and the ring's {other} is on another one: it was not let in"
+    )]
+    Apart {
+        /// Where it says that it is reached.
+        address: String,
+        /// Somebody of the ring.
+        other: String,
+    },
     /// The storage is to be brought in with what it keeps, and the ring has other values under the same keys. The storage is as
     /// it was; what the ring had no value for is there now.
     #[error(
@@ -208,6 +219,10 @@ impl<T: Transport> Router<T> {
         let heard = || hops.iter().filter_map(Hop::heard).chain([(address, hello.member.storage)]);
         if there.any(|member| Presence::of(member, heard()) == Presence::Replaced) {
             return Err(NotMoved::Replaced { address: address.to_owned() });
+        }
+        if let Some(other) = apart::apart(&hello.member, &arcs) {
+            let (address, other) = (hello.member.address, other.address.clone());
+            return Err(NotMoved::Apart { address, other });
         }
         let ring = arcs[0].ring;
         let heard =

@@ -237,9 +237,39 @@ fn what_a_storage_kept_by_itself_is_brought_in_or_dropped_as_was_said() {
     assert!(told.err.contains("what it keeps stays in second") && !listens(&second), "{told}");
 
     let brought = [&flags[..], &["--import"]].concat();
-    open(&home, &brought).close();
+    let guest = open(&home, &brought);
     assert_eq!(founder.call(&Call::get("/v1/kv/mine")).text(), "value");
+    guest.close();
     // A service says the same at each start.
     let again = open(&home, &brought);
     assert_eq!(again.call(&Call::get("/v1/kv/mine")).text(), "value");
+}
+
+#[test]
+fn a_storage_listens_where_its_door_does() {
+    let home = Home::default();
+    let [port] = free_ports();
+    let door = open(&home, &["--bind", "127.0.0.5", "--with-storage", &port]);
+    let address = format!("127.0.0.5:{port}");
+    assert!(!listens(&port) && TcpListener::bind(&*address).is_err(), "{}", door.log());
+    let status = home.sdht(&["status", "--ring", &address]);
+    assert!(status.text().contains(&address), "{status}");
+}
+
+#[test]
+fn a_ring_of_several_machines_lets_nobody_in_who_is_reached_from_one_alone() {
+    let home = Home::default();
+    let [first, second] = free_ports();
+    // On this machine it is reached there, and it is no address of this machine alone.
+    let elsewhere = format!("0.0.0.0:{first}");
+    let data = home.path().join("first");
+    let launch = Launch::on(&data).at_port(first.parse().unwrap());
+    let _founder = launch.with(&["--advertise", &elsewhere]).serve();
+    home.ends(0, &["join", &elsewhere]);
+    let line = ["serve", "-p", "0", "--with-storage", &second, "--ring", &elsewhere];
+    let told = home.ends(4, &line);
+    let why = format!("127.0.0.1:{second} is reached from its own machine alone");
+    assert!(told.err.contains(&why) && told.err.contains("MINOR_STORAGE_ADVERTISE"), "{told}");
+    let status = home.sdht(&["status", "--ring", &elsewhere]).text();
+    assert!(status.contains(&elsewhere) && !status.contains(&second), "{status}");
 }

@@ -299,6 +299,10 @@ impl From<NotMoved> for Fail {
                 );
                 Self::new(Code::NotMet, what).next(next)
             }
+            NotMoved::Apart { .. } => Self::new(Code::NotMet, what).next(
+                "Start it on an address that the others reach (--bind ADDR), or let it say where they reach it: 'minor-storage \
+                 --advertise HOST:PORT', or MINOR_STORAGE_ADVERTISE for the one beside a door.",
+            ),
             NotMoved::Unknown { .. } => {
                 Self::new(Code::NotFound, what).next("'sdht status' shows who is in the ring.")
             }

@@ -112,7 +112,7 @@ impl Serve {
         let listener = TcpListener::bind(wanted).map_err(no_place)?;
         // From here on it is asked to stop, and does so in good order.
         let mut asked = pin!(sdht::serve::asked_to_stop()?);
-        let beside = self.beside.start(console)?;
+        let beside = self.beside.start(self, console)?;
         let ended = self.stand(console, listener, tokens, beside.as_ref(), asked.as_mut()).await;
         // Whatever happened, it does not go on unseen.
         let stopped = beside.map_or(Ok(()), Beside::stop);

@@ -14,6 +14,7 @@ use minor_protocol::{
     Answers, Ask, Decree, Expect, Key, Member, Request, RingArc, RingId, message::PlainRecords,
 };
 use sdht::{
+    NotMoved,
     moves::Taken,
     plan::{First, Step},
     router::{Patience, Router},
@@ -193,6 +194,12 @@ impl Script {
         let address = self.world.address(host);
         let end = teller.router.join(&address, None, PlainRecords::Refuse, &mut |_| {}).await;
         end.map_err(|why| format!("joining storage {host}: {why}"))
+    }
+
+    /// A storage joins by a router that is new, which may have to wait too long for others.
+    pub async fn join_once(&self, host: usize) -> Result<(), NotMoved> {
+        let (router, address) = (self.teller(0).router, self.world.address(host));
+        router.join(&address, None, PlainRecords::Refuse, &mut |_| {}).await
     }
 
     /// A storage comes into the ring, and keeps nothing of it yet.

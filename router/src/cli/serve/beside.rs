@@ -17,6 +17,7 @@ use super::super::{
     progress,
     settings::Origin,
 };
+use super::Serve;
 use clap::Args;
 use futures_util::future::{Either, select};
 use running::{Running, Start};
@@ -24,7 +25,7 @@ use std::{
     cell::Cell,
     convert::Infallible,
     env,
-    net::Ipv4Addr,
+    net::{IpAddr, Ipv4Addr, SocketAddr},
     path::PathBuf,
     pin::pin,
     time::{Duration, Instant},
@@ -41,7 +42,8 @@ const AGAIN: Duration = Duration::from_secs(60);
 #[command(next_help_heading = "A storage beside the door")]
 pub(super) struct Flags {
     /// Start a storage on this port, join it to the ring, and stop it with the door. The first of all founds the ring. It is
-    /// started again when it ends unasked, and ends itself when the door is killed.
+    /// started again when it ends unasked, and ends itself when the door is killed. It listens where the door does (on
+    /// 127.0.0.1 if that is 0.0.0.0); MINOR_STORAGE_BIND and MINOR_STORAGE_ADVERTISE say otherwise.
     #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
     with_storage: Option<u16>,
 
@@ -73,12 +75,14 @@ pub(super) struct Beside {
     alone: Alone,
 }
 
+const BIND: &str = "MINOR_STORAGE_BIND";
+const INSECURE: &str = "MINOR_STORAGE_INSECURE";
 const ADVERTISE: &str = "MINOR_STORAGE_ADVERTISE";
 const TOKEN_FILE: &str = "MINOR_STORAGE_TOKEN_FILE";
 
 impl Flags {
     /// Starts what is wished for, and waits until it serves.
-    pub(super) fn start(&self, console: &Console) -> Result<Option<Beside>, Fail> {
+    pub(super) fn start(&self, door: &Serve, console: &Console) -> Result<Option<Beside>, Fail> {
         let Some(port) = self.with_storage else { return Ok(None) };
         let program = storage::program()?;
         let data = match &self.data {
@@ -90,8 +94,23 @@ impl Flags {
         if let (Some(file), None) = (&console.settings.token_file.value, env::var_os(TOKEN_FILE)) {
             told.push((TOKEN_FILE, file.display().to_string()));
         }
-        let address = env::var(ADVERTISE).unwrap_or_else(|_| format!("127.0.0.1:{port}"));
-        let bind = Ipv4Addr::LOCALHOST.into();
+        let here = IpAddr::from(Ipv4Addr::LOCALHOST);
+        let bind = match env::var(BIND) {
+            // What cannot be read the storage complains of itself.
+            Ok(own) => own.parse().unwrap_or(here),
+            Err(_) => {
+                // Where the door is found, unless that says nothing of where others find it.
+                let bind = if door.bind.is_unspecified() { here } else { door.bind };
+                told.push((BIND, bind.to_string()));
+                bind
+            }
+        };
+        if door.insecure && !bind.is_loopback() && env::var_os(INSECURE).is_none() {
+            told.push((INSECURE, "true".into()));
+        }
+        let reached = if bind.is_unspecified() { here } else { bind };
+        let reached = SocketAddr::new(reached, port).to_string();
+        let address = env::var(ADVERTISE).unwrap_or(reached);
         let start = Start { program, port, bind, data, told };
         let running = start.begin(&address, console)?;
         let data = running.data().display();

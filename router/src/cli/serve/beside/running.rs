@@ -130,9 +130,8 @@ impl Running {
             }
             actix_rt::time::sleep(pause).await;
             match storage::begin(&mut self.start.command(), &self.start.log()) {
-                Ok((child, _)) => {
-                    // The one before has ended.
-                    let _ = self.child.replace(child).wait();
+                Ok(begun) => {
+                    *self.child.borrow_mut() = begun.0;
                     self.started_again.notify_one();
                 }
                 Err(why) if starts < TOLD => console.say(format_args!("sdht: {}", why.what)),
