@@ -268,6 +268,7 @@ impl<T: Transport> Router<T> {
             };
             match heard {
                 Some(heard) => break heard,
+                None if self.yields(walk) => {}
                 None => return Err(walk.no_ring(walk.ring.gap())),
             }
         };
@@ -289,6 +290,18 @@ impl<T: Transport> Router<T> {
         Ok(())
     }
 
+    /// What was only remembered yields to what is seen, once all have been asked and none of them is of that ring.
+    fn yields(&self, walk: &mut Walk) -> bool {
+        let Some(NoRing::AnotherRing { found, .. }) = walk.foreign else { return false };
+        if !self.core.lines.nobody_answered() {
+            return false;
+        }
+        self.forget();
+        self.core.lines.set_ring(found);
+        *walk = Walk::new(std::mem::take(&mut walk.asked), vec![]);
+        true
+    }
+
     fn hear_hello(&self, walk: &mut Walk, address: &str, hello: &Hello, starts: u64) {
         let Some(found) = hello.ring else {
             walk.plain = Some(address.to_owned());
@@ -296,11 +309,6 @@ impl<T: Transport> Router<T> {
         };
         match self.ring_id() {
             None => self.core.lines.set_ring(found),
-            // What was only remembered yields to what is seen.
-            Some(wanted) if wanted != found && self.core.lines.nobody_answered() => {
-                self.forget();
-                self.core.lines.set_ring(found);
-            }
             Some(wanted) if wanted != found => {
                 // Somebody else's, at an address that one of ours may have had before: the others go on without it.
                 walk.foreign =

@@ -4,7 +4,7 @@
 use sdht_tests::{
     command::{Home, Told},
     process::{self, Launch, Process},
-    rings::ring_of,
+    rings::{self, ring_of, wiped},
 };
 use std::{fs, os::unix::fs::PermissionsExt, path::Path};
 
@@ -119,6 +119,25 @@ fn another_ring_at_the_same_address_is_recognised() {
     assert!(told.err.contains("used last is no more"), "{told}");
     assert_eq!(home.ends(0, &["get", "k"]).err, "", "it is said once");
     drop(storage);
+}
+
+/// Whoever is asked first is not asked alone: as long as one of the remembered ring answers, it is that ring.
+#[test]
+fn an_address_that_another_ring_has_taken_leads_nobody_there() {
+    let (home, mut storages) = ring_of(3);
+    home.ends(0, &["set", "ours", "v"]);
+    wiped(&mut storages[0]);
+    let (other, taken) = (Home::default(), rings::address(&storages[0]));
+    other.ends(0, &["join", &taken]);
+    other.ends(0, &["set", "theirs", "v"]);
+    for _ in 0..3 {
+        let told = home.ends(0, &["keys"]);
+        assert_eq!(told.text().trim_end(), "ours", "{taken} is of another ring: {told}");
+        assert_eq!(home.prints(&["get", "ours"]), "v");
+        // It goes round before anything else.
+        let walked = home.sdht(&["walk"]).text();
+        assert!(walked.contains(&rings::address(&storages[1])), "{walked}");
+    }
 }
 
 #[test]
