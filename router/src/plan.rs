@@ -161,11 +161,6 @@ impl Goal {
         Self { away, ..self }
     }
 
-    /// Every storage with its place.
-    pub fn places(&self) -> Vec<(StorageId, Position)> {
-        self.places.iter().map(|(place, member)| (member.storage, *place)).collect()
-    }
-
     /// The same with the places of some storages moved. Those that are not there any more are passed over. On the way the
     /// arcs leave open for a while where those stand that do not move: whoever goes on from there names them as well.
     pub fn with_places(mut self, moved: &[(StorageId, Position)]) -> Result<Self, NoGoal> {

@@ -233,14 +233,15 @@ fn health(member: &Member, hello: Option<&Hello>, arcs: &[RingArc], hellos: &[He
     }
 }
 
+/// Whether nothing is damaged of what a storage that answers keeps of an arc.
+pub(crate) fn serves(hello: &Hello, arc: &RingArc) -> bool {
+    !hello.kept.iter().any(|kept| kept.damaged && kept.arc.span.overlaps(arc.span))
+}
+
 /// How many of an arc's storages may fail before it has no majority; below zero if it has none now.
 fn spare(arc: &RingArc, said: &BTreeMap<StorageId, &Hello>) -> isize {
-    let serves = |member: &&Member| {
-        let hello = said.get(&member.storage);
-        hello.is_some_and(|hello| {
-            !hello.kept.iter().any(|kept| kept.damaged && kept.arc.span.overlaps(arc.span))
-        })
-    };
+    let serves =
+        |member: &&Member| said.get(&member.storage).is_some_and(|hello| serves(hello, arc));
     arc.members.iter().filter(serves).count() as isize - arc.majority() as isize
 }
 

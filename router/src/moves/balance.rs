@@ -37,7 +37,8 @@ impl<T: Transport> Router<T> {
             if places.is_empty() {
                 return Err(NotMoved::Uneven(Box::new(load)));
             }
-            let places = Goal::of(&arcs).with_places(&places)?.places();
+            let goal = Goal::of(&arcs).with_places(&places)?;
+            let places: Vec<_> = goal.places.iter().map(|(at, who)| (who.storage, *at)).collect();
             self.reach(|arcs| Goal::of(arcs).with_places(&places), tell).await?;
         }
         let arcs = self.look_round(tell).await?;

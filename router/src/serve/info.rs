@@ -1,10 +1,10 @@
 //! How the ring is: for scripts, for whoever keeps it running, for Prometheus.
 
 use super::{Answered, Door, kv::user_key, metrics::Standing, place};
-use crate::{look::compared::compared, walk::Hop};
+use crate::{look::compared::compared, verdict::serves, walk::Hop};
 use actix_web::{HttpRequest, HttpResponse, http::header};
 use minor_manners::{Problem, query};
-use minor_protocol::{Member, RingArc, message::Kept};
+use minor_protocol::{Member, RingArc};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::{collections::BTreeMap, time::Duration};
@@ -32,11 +32,10 @@ fn is_redundant(arc: &RingArc) -> bool {
 
 /// Whether a copy of an arc is not to be had now: none is kept there, or whoever keeps it does not answer, or has lost it.
 fn lacks_a_copy(arc: &RingArc, hops: &[Hop]) -> bool {
+    let heard = |member: &Member| hops.iter().find(|hop| hop.is(member.storage));
     let keeps = |member: &Member| {
-        let hello =
-            hops.iter().find(|hop| hop.is(member.storage)).and_then(|hop| hop.hello.as_ref());
-        let damaged = |kept: &Kept| kept.damaged && kept.arc.span.overlaps(arc.span);
-        hello.is_some_and(|hello| !hello.kept.iter().any(damaged))
+        let hello = heard(member).and_then(|hop| hop.hello.as_ref());
+        hello.is_some_and(|hello| serves(hello, arc))
     };
     !is_redundant(arc) || !arc.members.iter().all(keeps)
 }
